@@ -1,0 +1,148 @@
+// The words of the policy room, shared by every room above it. Types and frozen codes only: no behaviour.
+
+export type Channel = 'dns' | 'http' | 'connect' | 'tls' | 'web';
+
+export type Action = 'block' | 'allow' | 'rewrite' | 'portal' | 'error';
+
+/** Why a verdict came out as it did. Frozen: scripts and the audit log rely on these codes. */
+export type Reason =
+  | 'illegal' // step 1: a sealed list holds the name
+  | 'direct-ip' // step 2: asked for by address, not by name
+  | 'bypass' // step 2: a name that exists to get round the filter
+  | 'suspended' // step 3
+  | 'identity-required' // step 4
+  | 'override' // step 7
+  | 'local-allow' // step 8
+  | 'local-deny' // step 8
+  | 'unacceptable' // step 9, by the rating that decided
+  | 'permission'
+  | 'nominated'
+  | 'timed'
+  | 'unrated' // step 9: a category the group says nothing of
+  | 'acceptable' // step 9: listed, and every category is open to this group now
+  | 'default-allow' // step 10
+  | 'default-block'
+  | 'no-index' // fail closed: nothing to decide with
+  | 'no-policy'
+  | 'internal-error'
+  | 'private-address' // the proxy's own refusals
+  | 'port'
+  | 'upstream'
+  | 'malformed';
+
+export type RatingKind = 'acceptable' | 'timed' | 'nominated' | 'permission' | 'unacceptable' | 'illegal';
+
+export type Rating =
+  | { readonly kind: 'acceptable' | 'permission' | 'unacceptable' | 'illegal' }
+  | { readonly kind: 'timed'; readonly timetables: readonly string[] }
+  | { readonly kind: 'nominated'; readonly users: readonly string[] };
+
+export type Weekday = 'mon' | 'tue' | 'wed' | 'thu' | 'fri' | 'sat' | 'sun';
+
+/** A weekly slot on the school's own clock; minutes from midnight, `from` included, `to` not. `to <= from` runs past midnight. */
+export type TimetableSlot = { readonly days: readonly Weekday[]; readonly from: number; readonly to: number };
+
+export type Suspension = { readonly until: number | null; readonly reason: string };
+
+/** A group as policy.yaml declares it, before `extends` is followed. Absent means: what the parent says. */
+export type GroupModel = {
+  readonly label: string;
+  readonly extends?: string;
+  readonly identity?: 'network' | 'class';
+  readonly default?: 'allow' | 'block';
+  readonly ratings: Readonly<Record<string, Rating>>;
+  readonly allow: readonly string[];
+  readonly deny: readonly string[];
+  /** what an internal error means for this group */
+  readonly fail?: 'closed' | 'last-good';
+  /** a page asked for by address instead of by name */
+  readonly directIp?: 'allow' | 'block';
+  /** names of public resolvers and relays that get round the filter */
+  readonly bypass?: 'allow' | 'block';
+  readonly suspended?: Suspension;
+};
+
+export type ClientModel = {
+  readonly name: string;
+  /** addresses and networks, as written: `10.2.0.7`, `10.2.0.0/24`, `2001:db8::/48` */
+  readonly match: readonly string[];
+  readonly group: string;
+  readonly class?: string;
+  readonly suspended?: Suspension;
+};
+
+/** A whole policy as plain data: what a revision holds and what main sends to the data threads. */
+export type PolicyModel = {
+  readonly timezone: string;
+  readonly timetables: Readonly<Record<string, readonly TimetableSlot[]>>;
+  readonly groups: Readonly<Record<string, GroupModel>>;
+  readonly clients: readonly ClientModel[];
+  /** the group of every client that no entry matches */
+  readonly unknown: string;
+  /** the school's own lists, wider than any group's */
+  readonly allow: readonly string[];
+  readonly deny: readonly string[];
+};
+
+/** A grant in force: what it opens, for whom, and until when. Times are UTC milliseconds. */
+export type Override = {
+  readonly id: string;
+  /** canonical names; each opens itself and what is below it */
+  readonly names: readonly string[];
+  readonly scope: { readonly groups: readonly string[]; readonly classes: readonly string[]; readonly users: readonly string[] };
+  readonly from: number;
+  readonly until: number;
+};
+
+/** Who is asking, as far as the gateway knows. One object per known client, reused; `group` is a name in the policy. */
+export type Client = {
+  readonly address: string;
+  /** the name of the `clients` entry that matched, or null */
+  readonly device: string | null;
+  readonly group: string;
+  readonly class: string | null;
+  readonly user: string | null;
+  readonly inCharge: string | null;
+};
+
+export type Verdict = {
+  readonly action: Action;
+  readonly reason: Reason;
+  readonly category: string | null;
+  readonly rating: RatingKind | null;
+  /** what decided, in words a technician can find again: `deny example.com (ks1)`, `unknown names are blocked` */
+  readonly rule: string;
+  /** the blocklist that decided, if one did */
+  readonly list: string | null;
+  readonly group: string;
+  readonly overrideId: string | null;
+  /** UTC ms at which this verdict may turn by itself; null when only a change can turn it */
+  readonly until: number | null;
+};
+
+/** One line of the trace: `step` is the number in the order of decisions (1 to 10). */
+export type TraceStep = {
+  readonly step: number;
+  readonly title: string;
+  readonly outcome: 'passed' | 'decided';
+  readonly detail: string;
+};
+
+/** A query with its verdict, as a data thread reports it and the audit room writes it. */
+export type Decision = {
+  /** UTC ms */
+  readonly at: number;
+  readonly channel: Channel;
+  readonly client: Client;
+  /** canonical name or address asked for; never a full URL */
+  readonly host: string;
+  readonly path: string | null;
+  /** DNS type (`A`, `TYPE65280`) or HTTP method */
+  readonly method: string;
+  readonly verdict: Verdict;
+  readonly policyGeneration: number;
+  readonly indexGeneration: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly durationMs: number;
+};
