@@ -2,7 +2,8 @@
 // Types only; parsing, building and looking up have files of their own.
 
 /** How a list's file is written. `auto` is settled by the first lines of the file. */
-export type ListFormat = 'auto' | 'hosts' | 'domains' | 'wildcard' | 'adblock' | 'dnsmasq' | 'squidguard' | 'rpz';
+export type ListFormat =
+  'auto' | 'hosts' | 'domains' | 'wildcard' | 'adblock' | 'dnsmasq' | 'squidguard' | 'rpz';
 
 /** What an entry covers: the name alone, the name and all below it, or an exception to its own list. */
 export type EntryKind = 'exact' | 'suffix' | 'except-exact' | 'except-suffix';

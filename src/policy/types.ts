@@ -1,5 +1,7 @@
 // The words of the policy room, shared by every room above it. Types and frozen codes only: no behaviour.
 
+import type { BlockIndex, ListInfo } from '../blocklist/types.ts';
+
 export type Channel = 'dns' | 'http' | 'connect' | 'tls' | 'web';
 
 export type Action = 'block' | 'allow' | 'rewrite' | 'portal' | 'error';
@@ -89,7 +91,11 @@ export type Override = {
   readonly id: string;
   /** canonical names; each opens itself and what is below it */
   readonly names: readonly string[];
-  readonly scope: { readonly groups: readonly string[]; readonly classes: readonly string[]; readonly users: readonly string[] };
+  readonly scope: {
+    readonly groups: readonly string[];
+    readonly classes: readonly string[];
+    readonly users: readonly string[];
+  };
   readonly from: number;
   readonly until: number;
 };
@@ -145,4 +151,37 @@ export type Decision = {
   readonly bytesIn: number;
   readonly bytesOut: number;
   readonly durationMs: number;
+};
+
+/** Numbers that grow with each change; a verdict can be traced to the policy and index it came from. */
+export type Generations = { readonly policy: number; readonly index: number; readonly overrides: number };
+
+/**
+ * The seam that DNS, proxy and web decide through: the policy, index and overrides in force in this thread.
+ * `decide*` never throws: an internal error is answered by the group's `fail` setting.
+ */
+export type Engine = {
+  setIndex(index: BlockIndex, generation: number): void;
+  setPolicy(model: PolicyModel, generation: number): void;
+  setOverrides(overrides: readonly Override[], generation: number): void;
+  readonly generations: Generations;
+  /** both an index and a policy are in force */
+  ready(): boolean;
+  /** who an address is; the same object for the same address while the policy stands */
+  client(address: string): Client;
+  /** DNS hot path: the question's name in wire form, uncompressed */
+  decideWire(packet: Uint8Array, nameOffset: number, client: Client, now: number): Verdict;
+  /** a canonical name or an IP literal without brackets */
+  decideHost(host: string, client: Client, now: number, channel: Channel): Verdict;
+  explain(
+    host: string,
+    client: Client,
+    now: number,
+    channel: Channel,
+  ): { verdict: Verdict; trace: TraceStep[] };
+  /** the lists that hold a name, with the entry that matched */
+  lists(host: string): { list: ListInfo; name: string }[];
+  /** a client made up for `explain`; null when the policy has no such group or class */
+  clientFor(who: { group?: string; class?: string; user?: string }): Client | null;
+  model(): PolicyModel | null;
 };
