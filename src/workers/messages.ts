@@ -1,0 +1,70 @@
+// What main and its threads say to each other. Types only; every message is plain data that a structured clone carries.
+
+import type { ListReport } from '../blocklist/parse-list.ts';
+import type { ListSource, Seed } from '../blocklist/types.ts';
+import type { Override, PolicyModel } from '../policy/types.ts';
+import type { Upstream } from '../resolver/types.ts';
+
+export type Endpoint = { readonly address: string; readonly port: number };
+
+/** The settings of gateway.yaml that the data threads act on; replaced whole on a reload. */
+export type DataSettings = {
+  readonly upstreams: readonly Upstream[];
+  readonly forward: Readonly<Record<string, readonly Upstream[]>>;
+  readonly block: 'nxdomain' | 'null' | 'page';
+  readonly page: { readonly v4: string | null; readonly v6: string | null };
+  readonly serve: readonly string[];
+  readonly rateLimit: { readonly qps: number; readonly exempt: readonly string[] };
+  readonly connectPorts: readonly number[] | 'any';
+  readonly allowPrivate: readonly string[];
+  /** where the gateway itself listens, so that nobody is led back into it */
+  readonly own: { readonly host: string | null; readonly addresses: readonly string[]; readonly ports: readonly number[] };
+  readonly school: { readonly name: string; readonly language: string };
+  /** groups whose people are shown the category and the rule on a block page */
+  readonly detailedGroups: readonly string[];
+};
+
+/** Everything a data thread decides with, as main knows it now. */
+export type InForce = {
+  readonly seed: Seed;
+  readonly index: { readonly buffer: SharedArrayBuffer; readonly generation: number } | null;
+  readonly policy: { readonly model: PolicyModel; readonly generation: number };
+  readonly overrides: { readonly list: readonly Override[]; readonly generation: number };
+  readonly settings: DataSettings;
+};
+
+export type Update =
+  | { readonly kind: 'index'; readonly index: NonNullable<InForce['index']> }
+  | { readonly kind: 'policy'; readonly policy: InForce['policy'] }
+  | { readonly kind: 'overrides'; readonly overrides: InForce['overrides'] }
+  | { readonly kind: 'settings'; readonly settings: DataSettings };
+
+export type DataThreadStart = {
+  readonly name: string;
+  readonly listen: readonly Endpoint[];
+  readonly ring: SharedArrayBuffer;
+  readonly spillFile: string;
+  readonly inForce: InForce;
+};
+
+export type ToDataThread =
+  { readonly kind: 'update'; readonly id: number; readonly update: Update } | { readonly kind: 'drain'; readonly graceMs: number };
+
+export type FromThread =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'applied'; readonly id: number }
+  | { readonly kind: 'stats'; readonly stats: Record<string, number> }
+  | { readonly kind: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly msg: string; readonly fields: Record<string, unknown> };
+
+export type BuildStart = {
+  readonly sources: readonly (ListSource & { readonly path: string })[];
+  readonly seed: Seed;
+  readonly digest: string;
+  readonly snapshotFile: string;
+};
+
+export type BuiltList = { readonly name: string; readonly path: string; readonly report: ListReport };
+
+export type FromBuilder =
+  | { readonly kind: 'built'; readonly buffer: SharedArrayBuffer; readonly lists: readonly BuiltList[]; readonly snapshotProblem: string | null }
+  | { readonly kind: 'failed'; readonly problems: readonly string[] };
