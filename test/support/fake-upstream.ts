@@ -1,0 +1,46 @@
+// A DNS server on loopback that answers from a table: the internet of the tests. UDP only; every name it is asked is kept.
+
+import dgram from 'node:dgram';
+import { once } from 'node:events';
+import packet from 'dns-packet';
+
+export type FakeUpstream = {
+  readonly port: number;
+  /** names asked, oldest first */
+  readonly asked: string[];
+  /** `null` makes the name unknown (NXDOMAIN); a name without an entry gets the default address */
+  readonly records: Map<string, string | null>;
+  close(): Promise<void>;
+};
+
+export async function startFakeUpstream(defaultAddress = '127.0.0.1'): Promise<FakeUpstream> {
+  const socket = dgram.createSocket('udp4');
+  const asked: string[] = [];
+  const records = new Map<string, string | null>();
+  socket.on('message', (message, peer) => {
+    const query = packet.decode(message);
+    const question = query.questions![0]!;
+    const name = question.name.toLowerCase();
+    asked.push(name);
+    const address = records.has(name) ? records.get(name)! : defaultAddress;
+    const answer = packet.encode({
+      type: 'response',
+      id: query.id,
+      flags: packet.RECURSION_DESIRED | packet.RECURSION_AVAILABLE | (address === null ? 3 : 0),
+      questions: query.questions,
+      answers:
+        address !== null && question.type === 'A'
+          ? [{ type: 'A', name: question.name, ttl: 300, data: address }]
+          : [],
+    });
+    socket.send(answer, peer.port, peer.address);
+  });
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  return {
+    port: socket.address().port,
+    asked,
+    records,
+    close: () => new Promise((resolve) => socket.close(() => resolve())),
+  };
+}
