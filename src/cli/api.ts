@@ -33,7 +33,10 @@ function sendOverSocket(socketPath: string): Send {
           headers: {
             host: 'localhost',
             'x-local-user': userInfo().username,
-            ...(payload !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }),
+            ...(payload !== undefined && {
+              'content-type': 'application/json',
+              'content-length': Buffer.byteLength(payload),
+            }),
           },
         },
         (answer) => {
@@ -45,7 +48,9 @@ function sendOverSocket(socketPath: string): Send {
             try {
               resolve({ status: answer.statusCode ?? 0, body: text === '' ? null : JSON.parse(text) });
             } catch {
-              reject(new Refused(`the gateway answered ${answer.statusCode} with something that is not JSON`));
+              reject(
+                new Refused(`the gateway answered ${answer.statusCode} with something that is not JSON`),
+              );
             }
           });
         },
@@ -71,7 +76,9 @@ function speak(send: Send, running: boolean, close: () => Promise<void>): Api {
   return {
     running,
     get: (path, query = {}) => {
-      const search = new URLSearchParams(Object.entries(query).filter((pair): pair is [string, string] => pair[1] !== undefined));
+      const search = new URLSearchParams(
+        Object.entries(query).filter((pair): pair is [string, string] => pair[1] !== undefined),
+      );
       return call('GET', search.size > 0 ? `${path}?${search}` : path);
     },
     post: (path, body) => call('POST', path, body),
@@ -87,7 +94,8 @@ export async function gatewayAnswers(socketPath: string): Promise<boolean> {
     return true;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EACCES') throw new Refused(`${socketPath} belongs to another user: run this as the gateway's user`);
+    if (code === 'EACCES')
+      throw new Refused(`${socketPath} belongs to another user: run this as the gateway's user`);
     if (code === 'ECONNREFUSED' || code === 'ENOENT') return false;
     throw error;
   }

@@ -1,8 +1,7 @@
 // Thread entry: reads every list, builds the next index, writes the snapshot, hands the index over and ends.
 // It never touches the index in force. A list that cannot be read or yields nothing fails the build: the old index stays.
 
-import { createReadStream, readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { createReadStream } from 'node:fs';
 import { domainToASCII } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
 import { createGunzip } from 'node:zlib';
@@ -11,15 +10,8 @@ import { createIndexBuilder } from '../blocklist/build-index.ts';
 import type { BuildStart, BuiltList, FromBuilder } from './messages.ts';
 import { writeSnapshot } from './snapshot-file.ts';
 
-const isPublicSuffix = (name: string): boolean => getPublicSuffix(name, { allowPrivateDomains: true }) === name;
-
-/** The files of a source: itself, or the `domains` file of a category directory. */
-function filesOf(path: string): string[] {
-  if (!statSync(path).isDirectory()) return [path];
-  return readdirSync(path)
-    .filter((name) => /^domains(\.txt)?(\.gz)?$/.test(name))
-    .map((name) => join(path, name));
-}
+const isPublicSuffix = (name: string): boolean =>
+  getPublicSuffix(name, { allowPrivateDomains: true }) === name;
 
 async function readInto(path: string, chunk: (text: string) => void): Promise<void> {
   const file = createReadStream(path, { highWaterMark: 256 << 10 });
@@ -35,19 +27,17 @@ async function build(start: BuildStart): Promise<FromBuilder> {
   const problems: string[] = [];
   for (const source of start.sources) {
     try {
-      const files = filesOf(source.path);
-      if (files.length === 0) throw new Error('the directory holds no file named domains');
       const sink = builder.begin(source);
-      for (const file of files) await readInto(file, (text) => sink.chunk(text));
+      for (const file of source.files) await readInto(file, (text) => sink.chunk(text));
       const report = sink.end();
-      lists.push({ name: source.name, path: source.path, report });
+      lists.push({ name: source.name, path: source.source, report });
       if (report.taken === 0) {
         const example = report.examples[0];
         const why = example ? ` (line ${example.line}: ${example.why})` : '';
-        problems.push(`list ${source.name}: ${source.path} yields no name${why}; check its format`);
+        problems.push(`list ${source.name}: ${source.source} yields no name${why}; check its format`);
       }
     } catch (error) {
-      problems.push(`list ${source.name}: ${source.path} cannot be read: ${(error as Error).message}`);
+      problems.push(`list ${source.name}: ${source.source} cannot be read: ${(error as Error).message}`);
     }
   }
   if (problems.length > 0) return { kind: 'failed', problems };

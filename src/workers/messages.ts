@@ -1,9 +1,12 @@
 // What main and its threads say to each other. Types only; every message is plain data that a structured clone carries.
 
+import type { EventFilter } from '../audit/reader.ts';
+import type { StoreSettings } from '../audit/store.ts';
 import type { ListReport } from '../blocklist/parse-list.ts';
 import type { ListSource, Seed } from '../blocklist/types.ts';
 import type { Override, PolicyModel } from '../policy/types.ts';
 import type { Upstream } from '../resolver/types.ts';
+import type { OutboxRow } from '../state/outbox.ts';
 
 export type Endpoint = { readonly address: string; readonly port: number };
 
@@ -18,10 +21,14 @@ export type DataSettings = {
   readonly connectPorts: readonly number[] | 'any';
   readonly allowPrivate: readonly string[];
   /** where the gateway itself listens, so that nobody is led back into it */
-  readonly own: { readonly host: string | null; readonly addresses: readonly string[]; readonly ports: readonly number[] };
+  readonly own: {
+    readonly host: string | null;
+    readonly addresses: readonly string[];
+    readonly ports: readonly number[];
+  };
   readonly school: { readonly name: string; readonly language: string };
-  /** groups whose people are shown the category and the rule on a block page */
-  readonly detailedGroups: readonly string[];
+  /** where clients reach the web part, for links; null when it is not configured */
+  readonly publicUrl: string | null;
 };
 
 /** Everything a data thread decides with, as main knows it now. */
@@ -48,16 +55,23 @@ export type DataThreadStart = {
 };
 
 export type ToDataThread =
-  { readonly kind: 'update'; readonly id: number; readonly update: Update } | { readonly kind: 'drain'; readonly graceMs: number };
+  | { readonly kind: 'update'; readonly id: number; readonly update: Update }
+  | { readonly kind: 'drain'; readonly graceMs: number };
 
 export type FromThread =
   | { readonly kind: 'ready' }
   | { readonly kind: 'applied'; readonly id: number }
   | { readonly kind: 'stats'; readonly stats: Record<string, number> }
-  | { readonly kind: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly msg: string; readonly fields: Record<string, unknown> };
+  | {
+      readonly kind: 'log';
+      readonly level: 'info' | 'warn' | 'error';
+      readonly msg: string;
+      readonly fields: Record<string, unknown>;
+    };
 
 export type BuildStart = {
-  readonly sources: readonly (ListSource & { readonly path: string })[];
+  /** `source` is what the configuration names, `files` the files that hold it */
+  readonly sources: readonly (ListSource & { readonly source: string; readonly files: readonly string[] })[];
   readonly seed: Seed;
   readonly digest: string;
   readonly snapshotFile: string;
@@ -66,5 +80,29 @@ export type BuildStart = {
 export type BuiltList = { readonly name: string; readonly path: string; readonly report: ListReport };
 
 export type FromBuilder =
-  | { readonly kind: 'built'; readonly buffer: SharedArrayBuffer; readonly lists: readonly BuiltList[]; readonly snapshotProblem: string | null }
+  | {
+      readonly kind: 'built';
+      readonly buffer: SharedArrayBuffer;
+      readonly lists: readonly BuiltList[];
+      readonly snapshotProblem: string | null;
+    }
   | { readonly kind: 'failed'; readonly problems: readonly string[] };
+
+export type AuditThreadStart = {
+  readonly store: StoreSettings;
+  readonly rings: readonly SharedArrayBuffer[];
+  readonly spillFiles: readonly string[];
+};
+
+export type ToAuditWriter =
+  { readonly kind: 'copies'; readonly rows: readonly OutboxRow[] } | { readonly kind: 'stop' };
+
+export type FromAuditWriter = FromThread | { readonly kind: 'copied'; readonly ids: readonly number[] };
+
+export type ReaderQuestion =
+  | { readonly kind: 'events'; readonly id: number; readonly filter: EventFilter }
+  | { readonly kind: 'verify'; readonly id: number };
+
+export type ReaderAnswer =
+  | { readonly id: number; readonly ok: true; readonly value: unknown }
+  | { readonly id: number; readonly ok: false; readonly problem: string };

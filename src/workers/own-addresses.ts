@@ -9,12 +9,14 @@ const isWildcard = (address: string): boolean => address === '0.0.0.0' || addres
 
 /** Every address of this machine's interfaces, of one family or both. */
 export function interfaceAddresses(family?: 'IPv4' | 'IPv6'): string[] {
-  return Object.values(networkInterfaces())
-    .flatMap((list) => list ?? [])
-    .filter((entry) => family === undefined || entry.family === family)
-    // A link-local address is of use only with its interface.
-    .map((entry) => (entry.address.startsWith('fe80:') ? null : entry.address))
-    .filter((address) => address !== null);
+  return (
+    Object.values(networkInterfaces())
+      .flatMap((list) => list ?? [])
+      .filter((entry) => family === undefined || entry.family === family)
+      // A link-local address is of use only with its interface.
+      .map((entry) => (entry.address.startsWith('fe80:') ? null : entry.address))
+      .filter((address) => address !== null)
+  );
 }
 
 /**
@@ -40,10 +42,16 @@ function bindTcp(endpoint: Endpoint): Promise<{ port: number; close: () => Promi
 
 function bindUdp(endpoint: Endpoint): Promise<{ port: number; close: () => Promise<void> }> {
   return new Promise((resolve, reject) => {
-    const socket = dgram.createSocket({ type: net.isIPv6(endpoint.address) ? 'udp6' : 'udp4', ipv6Only: true });
+    const socket = dgram.createSocket({
+      type: net.isIPv6(endpoint.address) ? 'udp6' : 'udp4',
+      ipv6Only: true,
+    });
     socket.once('error', reject);
     socket.bind({ address: endpoint.address, port: endpoint.port, exclusive: true }, () => {
-      resolve({ port: socket.address().port, close: () => new Promise((done) => socket.close(() => done())) });
+      resolve({
+        port: socket.address().port,
+        close: () => new Promise((done) => socket.close(() => done())),
+      });
     });
   });
 }
@@ -51,13 +59,19 @@ function bindUdp(endpoint: Endpoint): Promise<{ port: number; close: () => Promi
 function explainBind(error: NodeJS.ErrnoException, endpoint: Endpoint, protocol: string): Error {
   const where = `${endpoint.address}:${endpoint.port} (${protocol})`;
   if (error.code === 'EADDRINUSE') {
-    const resolved = endpoint.port === 53 ? ' On many systems that is systemd-resolved: set DNSStubListener=no for it.' : '';
-    return new Error(`${where} is taken by another program: stop it, or change listen in gateway.yaml.${resolved}`);
+    const resolved =
+      endpoint.port === 53 ? ' On many systems that is systemd-resolved: set DNSStubListener=no for it.' : '';
+    return new Error(
+      `${where} is taken by another program: stop it, or change listen in gateway.yaml.${resolved}`,
+    );
   }
   if (error.code === 'EACCES') {
-    return new Error(`${where} needs a privilege: give the service CAP_NET_BIND_SERVICE, or listen above port 1023.`);
+    return new Error(
+      `${where} needs a privilege: give the service CAP_NET_BIND_SERVICE, or listen above port 1023.`,
+    );
   }
-  if (error.code === 'EADDRNOTAVAIL') return new Error(`${where}: this machine has no such address; correct listen in gateway.yaml.`);
+  if (error.code === 'EADDRNOTAVAIL')
+    return new Error(`${where}: this machine has no such address; correct listen in gateway.yaml.`);
   return new Error(`${where} cannot be opened: ${error.message}`);
 }
 
@@ -67,7 +81,10 @@ const TRIES = 20;
  * Binds without reusePort, for reusePort would hide a second gateway, then lets go. For port 0 it finds one port that is
  * free for every protocol asked. Errors say which program or setting is in the way.
  */
-export async function probeEndpoint(endpoint: Endpoint, protocols: readonly ('udp' | 'tcp')[]): Promise<Endpoint> {
+export async function probeEndpoint(
+  endpoint: Endpoint,
+  protocols: readonly ('udp' | 'tcp')[],
+): Promise<Endpoint> {
   for (let attempt = 1; ; attempt++) {
     const held: { close: () => Promise<void> }[] = [];
     let port = endpoint.port;

@@ -57,25 +57,30 @@ export function createPool(deps: {
     }
   };
 
-  const threads: Thread[] = deps.threads(() => inForce).map((spec) => {
-    waiting.set(spec.name, new Map());
-    const start = (): unknown => {
-      startedBefore.set(spec.name, nextId);
-      return spec.start();
-    };
-    return superviseThread({ ...spec, start }, {
-      log: deps.log,
-      onMessage: (message: FromThread) => {
-        if (message.kind === 'stats') lastStats.set(spec.name, message.stats);
-        if (message.kind === 'applied') {
-          acknowledge(spec.name, message.id + 1);
-        }
-      },
-      // A successor began with all that came before its start, so what its predecessor owed of that is done.
-      onReady: () => acknowledge(spec.name, startedBefore.get(spec.name)!),
-      onDeath: () => lastStats.delete(spec.name),
+  const threads: Thread[] = deps
+    .threads(() => inForce)
+    .map((spec) => {
+      waiting.set(spec.name, new Map());
+      const start = (): unknown => {
+        startedBefore.set(spec.name, nextId);
+        return spec.start();
+      };
+      return superviseThread(
+        { ...spec, start },
+        {
+          log: deps.log,
+          onMessage: (message: FromThread) => {
+            if (message.kind === 'stats') lastStats.set(spec.name, message.stats);
+            if (message.kind === 'applied') {
+              acknowledge(spec.name, message.id + 1);
+            }
+          },
+          // A successor began with all that came before its start, so what its predecessor owed of that is done.
+          onReady: () => acknowledge(spec.name, startedBefore.get(spec.name)!),
+          onDeath: () => lastStats.delete(spec.name),
+        },
+      );
     });
-  });
 
   return {
     ready: Promise.all(threads.map((thread) => thread.firstReady)).then(() => undefined),
@@ -94,7 +99,11 @@ export function createPool(deps: {
         thread.post({ kind: 'update', id, update } satisfies ToDataThread);
       }
       const timer = setTimeout(() => {
-        all.reject(new Error(`not yet in force in ${[...late].join(', ')} after ${ACK_MS} ms; it will be as soon as they answer`));
+        all.reject(
+          new Error(
+            `not yet in force in ${[...late].join(', ')} after ${ACK_MS} ms; it will be as soon as they answer`,
+          ),
+        );
       }, ACK_MS);
       try {
         await all.promise;
@@ -103,9 +112,14 @@ export function createPool(deps: {
       }
     },
     stats: () => [...lastStats].map(([thread, stats]) => ({ thread, stats })),
-    health: () => threads.map((thread) => ({ thread: thread.name, alive: thread.alive(), restarts: thread.restarts() })),
+    health: () =>
+      threads.map((thread) => ({ thread: thread.name, alive: thread.alive(), restarts: thread.restarts() })),
     async stop(graceMs) {
-      await Promise.all(threads.map((thread) => thread.stop({ kind: 'drain', graceMs } satisfies ToDataThread, graceMs + 500)));
+      await Promise.all(
+        threads.map((thread) =>
+          thread.stop({ kind: 'drain', graceMs } satisfies ToDataThread, graceMs + 500),
+        ),
+      );
     },
   };
 }

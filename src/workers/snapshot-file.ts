@@ -2,7 +2,16 @@
 // The file's layout is the blocklist room's (snapshot.ts); here are the disk and the checksum.
 
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, fstatSync, fsyncSync, openSync, readSync, renameSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readSync,
+  renameSync,
+  writeSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { openIndex } from '../blocklist/open-index.ts';
 import { SNAPSHOT_HEADER_BYTES, checkSnapshot, makeSnapshotHeader } from '../blocklist/snapshot.ts';
@@ -54,7 +63,8 @@ export function writeSnapshot(file: string, buffer: SharedArrayBuffer): void {
   const fd = openSync(partial, 'w', 0o600);
   try {
     writeSync(fd, header);
-    for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at, Math.min(READ_STEP, bytes.length - at));
+    for (let at = 0; at < bytes.length;)
+      at += writeSync(fd, bytes, at, Math.min(READ_STEP, bytes.length - at));
     fsyncSync(fd);
   } finally {
     closeSync(fd);

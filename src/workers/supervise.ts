@@ -13,9 +13,9 @@ export type ThreadSpec = {
   readonly limits: ResourceLimits;
 };
 
-export type ThreadDeps = {
+export type ThreadDeps<M> = {
   readonly log: Logger;
-  readonly onMessage: (message: FromThread & Record<string, unknown>) => void;
+  readonly onMessage: (message: M | FromThread) => void;
   /** the thread is up, for the first time or again */
   readonly onReady: () => void;
   /** the thread died and a successor is on its way */
@@ -38,7 +38,11 @@ const LONGEST_DELAY_MS = 800;
 /** A thread that lived this long starts again at once when it dies. */
 const STEADY_MS = 5_000;
 
-export function superviseThread(spec: ThreadSpec, deps: ThreadDeps): Thread {
+/** `M` is what the thread says beyond what all threads say. */
+export function superviseThread<M extends { readonly kind: string } = FromThread>(
+  spec: ThreadSpec,
+  deps: ThreadDeps<M>,
+): Thread {
   let worker: Worker;
   let stopping = false;
   let everReady = false;
@@ -60,7 +64,7 @@ export function superviseThread(spec: ThreadSpec, deps: ThreadDeps): Thread {
       stdin: false,
     });
     worker = current;
-    current.on('message', (message: FromThread & Record<string, unknown>) => {
+    current.on('message', (message: FromThread) => {
       if (message.kind === 'ready') {
         up = true;
         everReady = true;
@@ -83,7 +87,10 @@ export function superviseThread(spec: ThreadSpec, deps: ThreadDeps): Thread {
         return;
       }
       if (performance.now() - startedAt > STEADY_MS) delay = FIRST_DELAY_MS;
-      deps.log.error({ thread: spec.name, err: problem, restartInMs: delay }, 'thread died, starting another');
+      deps.log.error(
+        { thread: spec.name, err: problem, restartInMs: delay },
+        'thread died, starting another',
+      );
       deps.onDeath();
       restarts += 1;
       timer = setTimeout(start, delay);

@@ -1,0 +1,88 @@
+// Thread entry: the only writer of audit.db. Empties the rings of the data threads a few times a second, takes in what they
+// spilled, writes each batch as one transaction, and keeps the database within its limits.
+
+import { enableCompileCache } from 'node:module';
+import { parentPort, workerData } from 'node:worker_threads';
+import { decodeDecision, type DecodedDecision } from '../audit/event.ts';
+import { openStore } from '../audit/store.ts';
+import type { AuditThreadStart, FromAuditWriter, ToAuditWriter } from './messages.ts';
+import { openRingConsumer } from './ring.ts';
+
+enableCompileCache();
+
+/** A batch is on disk at most this long after its first event. */
+const BATCH_MS = 150;
+const BATCH_EVENTS = 1_000;
+const MAINTAIN_EVERY_MS = 30_000;
+const STATS_EVERY_MS = 1_000;
+
+const start = workerData as AuditThreadStart;
+const port = parentPort!;
+const send = (message: FromAuditWriter): void => port.postMessage(message);
+const log = (level: 'info' | 'warn' | 'error', msg: string, fields: Record<string, unknown> = {}): void =>
+  send({ kind: 'log', level, msg, fields });
+
+const store = openStore({ ...start.store, now: Date.now, log });
+const rings = start.rings.map(openRingConsumer);
+let undecodable = 0;
+
+function takeBatch(): number {
+  const batch: DecodedDecision[] = [];
+  for (const ring of rings) {
+    ring.drain(BATCH_EVENTS - batch.length, (bytes, offset, length) => {
+      const decision = decodeDecision(bytes, offset, length);
+      if (decision === null) undecodable += 1;
+      else batch.push(decision);
+    });
+  }
+  if (batch.length > 0) store.write(batch);
+  return batch.length;
+}
+
+function drainAll(): void {
+  while (takeBatch() === BATCH_EVENTS);
+  store.intake(start.spillFiles);
+}
+
+let timer: NodeJS.Timeout;
+const turn = (): void => {
+  try {
+    drainAll();
+  } catch (error) {
+    log('error', 'writing the audit log', { err: (error as Error).message });
+  }
+  timer = setTimeout(turn, BATCH_MS);
+};
+turn();
+
+const maintain = setInterval(() => {
+  try {
+    store.maintain(Date.now());
+  } catch (error) {
+    log('error', 'retention of the audit log', { err: (error as Error).message });
+  }
+}, MAINTAIN_EVERY_MS);
+
+const sendStats = (): void => send({ kind: 'stats', stats: { ...store.stats(), undecodable } });
+const stats = setInterval(sendStats, STATS_EVERY_MS);
+
+port.on('message', (message: ToAuditWriter) => {
+  if (message.kind === 'copies') {
+    try {
+      store.copy(message.rows);
+      send({ kind: 'copied', ids: message.rows.map((row) => row.id) });
+    } catch (error) {
+      // The rows stay in the outbox and come again.
+      log('error', 'copying changes to the audit log', { err: (error as Error).message });
+    }
+    return;
+  }
+  clearTimeout(timer);
+  clearInterval(maintain);
+  clearInterval(stats);
+  drainAll();
+  sendStats();
+  store.close();
+  port.close();
+});
+send({ kind: 'ready' });

@@ -1,0 +1,68 @@
+// From the configuration to what the data threads act on: upstreams looked up, own addresses known, loops refused.
+
+import { readFileSync } from 'node:fs';
+import type { GatewayConfig } from '../config/types.ts';
+import { isOurselves, systemUpstreams, upstreamText } from '../resolver/upstreams.ts';
+import type { Upstream } from '../resolver/types.ts';
+import type { DataSettings, Endpoint } from './messages.ts';
+import { interfaceAddresses } from './own-addresses.ts';
+
+/** The endpoints the gateway really listens on, after port 0 was settled. */
+export type Listening = {
+  readonly dns: readonly Endpoint[];
+  readonly proxy: readonly Endpoint[];
+  readonly web: readonly Endpoint[];
+};
+
+const RESOLV_CONF = '/etc/resolv.conf';
+
+function readSystemUpstreams(): Upstream[] {
+  try {
+    return systemUpstreams(readFileSync(RESOLV_CONF, 'utf8'));
+  } catch {
+    return [];
+  }
+}
+
+/** @throws Error when an upstream is the gateway itself, naming it */
+export function toDataSettings(config: GatewayConfig, listening: Listening): DataSettings {
+  const local = interfaceAddresses();
+  const refuseLoop = (upstream: Upstream, from: string): Upstream => {
+    if (!isOurselves(upstream, listening.dns, local)) return upstream;
+    throw new Error(
+      `upstream ${upstreamText(upstream)} (${from}) is this gateway itself: name the provider's or another resolver under dns.upstreams`,
+    );
+  };
+  const upstreams = config.dns.upstreams.flatMap((upstream) =>
+    upstream === 'system'
+      ? readSystemUpstreams().map((found) => refuseLoop(found, RESOLV_CONF))
+      : [refuseLoop(upstream, 'dns.upstreams')],
+  );
+  const forward = Object.fromEntries(
+    Object.entries(config.dns.forward).map(([name, to]) => [
+      name,
+      to.map((upstream) => refuseLoop(upstream, `dns.forward ${name}`)),
+    ]),
+  );
+  const { host, v4, v6 } = config.web.public;
+  const everywhere = [...listening.dns, ...listening.proxy, ...listening.web];
+  return {
+    upstreams,
+    forward,
+    block: config.dns.block,
+    page: { v4, v6 },
+    serve: config.dns.serve,
+    rateLimit: config.dns.rateLimit,
+    connectPorts: config.proxy.connectPorts,
+    allowPrivate: config.allowPrivate,
+    own: {
+      host,
+      addresses: [
+        ...new Set([...local, ...everywhere.map(({ address }) => address), v4, v6].filter((a) => a !== null)),
+      ],
+      ports: [...new Set(everywhere.map(({ port }) => port))],
+    },
+    school: { name: config.school.name, language: config.school.language },
+    publicUrl: host === null ? null : `http://${host}:${listening.web[0]!.port}`,
+  };
+}

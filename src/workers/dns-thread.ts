@@ -1,0 +1,67 @@
+// Thread entry: answers DNS over UDP and TCP on the ports it is given. The answers are the dns room's; here they are wired.
+
+import { createDnsHandler, type DnsHandler, type DnsSettings } from '../dns/handle.ts';
+import { openDnsTcp } from '../dns/server-tcp.ts';
+import { openDnsUdp } from '../dns/server-udp.ts';
+import type { Exchange } from '../resolver/types.ts';
+import { runDataThread } from './data-thread.ts';
+import type { DataSettings } from './messages.ts';
+import { openExchange } from './open-exchange.ts';
+
+await runDataThread(async ({ start, engine, record, now, log }) => {
+  let exchanges: Exchange[] = [];
+
+  const createHandler = (settings: DataSettings): DnsHandler => {
+    const open = (upstreams: DataSettings['upstreams']): Exchange => {
+      const exchange = openExchange({ upstreams, now });
+      exchanges.push(exchange);
+      return exchange;
+    };
+    const exchange = open(settings.upstreams);
+    const dnsSettings: DnsSettings = {
+      block: settings.block,
+      page: settings.page,
+      serve: settings.serve,
+      rateLimit: settings.rateLimit,
+      allowPrivate: settings.allowPrivate,
+      forward: Object.fromEntries(Object.entries(settings.forward).map(([name, to]) => [name, open(to)])),
+    };
+    return createDnsHandler({ engine, exchange, record, now, settings: dnsSettings });
+  };
+
+  let handler = createHandler(start.inForce.settings);
+  // The servers outlive a reload of the settings; the handler behind them is replaced.
+  const current: Pick<DnsHandler, 'handle'> = {
+    handle: (packet, length, client, transport, reply) =>
+      handler.handle(packet, length, client, transport, reply),
+  };
+  const servers = await Promise.all(
+    start.listen.flatMap(({ address, port }) => [
+      openDnsUdp({ address, port, handler: current, reusePort: true, log }),
+      openDnsTcp({ address, port, handler: current, reusePort: true, log }),
+    ]),
+  );
+
+  return {
+    async updated(update) {
+      if (update.kind !== 'settings') return;
+      const old = exchanges;
+      exchanges = [];
+      handler = createHandler(update.settings);
+      for (const exchange of old) exchange.close();
+    },
+    stats() {
+      const stats = handler.stats();
+      for (const exchange of exchanges) {
+        for (const [name, value] of Object.entries(exchange.stats())) {
+          stats[`upstream_${name}`] = (stats[`upstream_${name}`] ?? 0) + value;
+        }
+      }
+      return stats;
+    },
+    async drain() {
+      await Promise.all(servers.map((server) => server.close()));
+      for (const exchange of exchanges) exchange.close();
+    },
+  };
+});
