@@ -34,10 +34,26 @@ export type Seed = { readonly lo: number; readonly hi: number };
  * The hashes of a name and of every parent: suffix 0 is the last label (`uk`), suffix `count - 1` the whole name.
  * Filled in place and reused, so that no decision allocates.
  */
-export type NameHashes = { count: number; readonly lo: Uint32Array; readonly hi: Uint32Array };
+export type NameHashes = {
+  count: number;
+  readonly lo: Uint32Array;
+  readonly hi: Uint32Array;
+  /** scratch of the wire reader: where each label begins in the packet, leftmost first */
+  readonly starts: Uint32Array;
+};
 
-/** Which lists hold a name: `lists[0 .. count)` are ids, `suffix[i]` is the suffix number that matched. Reused. */
-export type Matches = { count: number; readonly lists: Uint16Array; readonly suffix: Uint8Array };
+/**
+ * Which lists hold a name: `lists[0 .. count)` are ids, longest match first, each list once; `suffix[i]` is the
+ * suffix number that matched. Room for every list there can be, so nothing is ever left out. Reused.
+ */
+export type Matches = {
+  count: number;
+  readonly lists: Uint16Array;
+  readonly suffix: Uint8Array;
+  /** scratch: what the present lookup has seen of each list, as `turn` (found) or `turn + 1` (excepted) */
+  readonly marks: Uint32Array;
+  turn: number;
+};
 
 /** A built index over one SharedArrayBuffer; the views are made once by `openIndex` and never written. */
 export type BlockIndex = {
@@ -46,13 +62,16 @@ export type BlockIndex = {
   readonly lists: readonly ListInfo[];
   /** distinct names in the table */
   readonly names: number;
-  /** slots in the table */
+  /** home slots; the table has a few more at its end, for runs that pass the last home slot */
   readonly capacity: number;
   /** bytes of the whole buffer */
   readonly bytes: number;
   /** hash of what the index was built from, as the builder was told */
   readonly digest: string;
-  /** three words a slot: hash low, hash high, set id (0 is an empty slot) */
+  /**
+   * three words a slot: hash low, hash high, set id (0 is an empty slot). Sorted by hash over the whole table,
+   * so that a search for what is not there stops early; the last slot is always empty.
+   */
   readonly table: Uint32Array;
   /** where each set's members begin in `members`; set s has members[setStart[s] .. setStart[s + 1]) */
   readonly setStart: Uint32Array;
