@@ -1,0 +1,208 @@
+// The order of decisions. One function walks it for every query; given a trace it also tells each step, so that what is
+// explained and what is decided cannot differ. Steps 5 and 6 are kept free for filter-off and lessons.
+
+import { createMatches, lookup } from '../blocklist/lookup.ts';
+import type { BlockIndex, Matches, NameHashes } from '../blocklist/types.ts';
+import { CIRCUMVENTION, type CircumventionName } from './circumvention.ts';
+import type { CompiledPolicy } from './compile.ts';
+import type { Group } from './groups.ts';
+import { findLocalRule } from './local-lists.ts';
+import { findOverride, type CompiledOverrides, type OverrideHit } from './overrides.ts';
+import { blocks, turnsAt, unrated, type CompiledRating } from './ratings.ts';
+import { findRow } from './suffix-table.ts';
+import { createTracer, type Tracer } from './trace.ts';
+import type { Client, TraceStep, Verdict } from './types.ts';
+import * as cause from './verdicts.ts';
+
+/** A policy, an index and the overrides, bound together with all that a decision needs and nothing that it must make. */
+export type Scene = cause.Facts & {
+  overrides: CompiledOverrides;
+  readonly sealed: Uint8Array;
+  readonly verdicts: cause.KeptVerdicts;
+  readonly matches: Matches;
+  readonly hit: OverrideHit;
+};
+
+/** The query as the engine hands it over: hashes under the scene's seed, and whether it was asked for by address. */
+export type Asked = { readonly hashes: NameHashes; byAddress: boolean };
+
+/** Binds a policy and an index of the same seed; the lists of the index get each group's rating. */
+export function createScene(policy: CompiledPolicy, index: BlockIndex, overrides: CompiledOverrides): Scene {
+  const ratings = [...policy.groups.values()].map((group) =>
+    index.lists.map((list) => group.ratings.get(list.category) ?? unrated(list.category, group.name)),
+  );
+  // what the category `illegal` holds is sealed whatever the configuration says of the list
+  const sealed = Uint8Array.from(index.lists, (list) => (list.sealed || list.category === 'illegal' ? 1 : 0));
+  return {
+    policy,
+    index,
+    overrides,
+    ratings,
+    sealed,
+    verdicts: ratings.map(() => new Map<number, Verdict>()),
+    matches: createMatches(),
+    hit: { at: -1, begins: Infinity },
+  };
+}
+
+/** Puts other overrides in force in a scene; verdicts worded from the old ones are forgotten. */
+export function setSceneOverrides(scene: Scene, overrides: CompiledOverrides): void {
+  scene.overrides = overrides;
+  for (const kept of scene.verdicts) kept.clear();
+}
+
+/**
+ * Decides a query at `now` (UTC ms). With `host` the steps are told too, into `steps`.
+ * Throws when the index contradicts itself; the engine answers that by the group's `fail`.
+ */
+export function decide(
+  scene: Scene,
+  asked: Asked,
+  client: Client,
+  now: number,
+  steps: TraceStep[] | null,
+  host: string,
+): Verdict {
+  const { policy, matches, hit } = scene;
+  const { hashes } = asked;
+  const group = policy.groups.get(client.group) ?? policy.unknown;
+  const ratings = scene.ratings[group.index] as readonly CompiledRating[];
+  const tell: Tracer | null = steps === null ? null : createTracer(scene, group, host, now, steps);
+  lookup(scene.index, hashes, matches);
+
+  const sealed = findSealed(scene, ratings);
+  if (sealed >= 0) {
+    tell?.sealed(sealed);
+    return verdicts.give(
+      group,
+      scene.sealed[sealed] === 1 ? cause.SEALED : cause.RATED_ILLEGAL,
+      sealed,
+      Infinity,
+    );
+  }
+  tell?.notSealed();
+
+  if (asked.byAddress && group.directIp === 'block') {
+    tell?.directIp();
+    return cause.giveVerdict(scene, group, cause.DIRECT_IP, 0, Infinity);
+  }
+  const bypass = findBypass(policy, hashes, group);
+  if (bypass >= 0) {
+    tell?.bypass(bypass);
+    return cause.giveVerdict(scene, group, cause.BYPASS, bypass, Infinity);
+  }
+  tell?.connectionPassed(asked.byAddress);
+
+  const device = client.device === null ? undefined : policy.clients.byName.get(client.device);
+  const groupUntil = group.suspended?.until ?? -Infinity;
+  const deviceUntil = device?.suspended?.until ?? -Infinity;
+  if (now < groupUntil || now < deviceUntil) {
+    const byDevice = deviceUntil > groupUntil;
+    tell?.suspended(byDevice ? (device?.suspended ?? null) : group.suspended);
+    return byDevice
+      ? cause.giveVerdict(scene, group, cause.SUSPENDED_DEVICE, device?.index ?? 0, deviceUntil)
+      : cause.giveVerdict(scene, group, cause.SUSPENDED_GROUP, 0, groupUntil);
+  }
+  tell?.notSuspended();
+
+  if (group.identity === 'class' && client.class === null) {
+    tell?.noIdentity();
+    return cause.giveVerdict(scene, group, cause.NO_IDENTITY, 0, Infinity);
+  }
+  tell?.identified(client);
+
+  findOverride(scene.overrides, hashes, client, group.chain, now, hit);
+  if (hit.at >= 0) {
+    const until = scene.overrides.items[hit.at]?.until ?? Infinity;
+    tell?.override(hit.at);
+    return cause.giveVerdict(scene, group, cause.OVERRIDE, hit.at, until);
+  }
+  // one that begins later will turn whatever is decided below
+  const begins = hit.begins;
+  tell?.noOverride(begins);
+
+  const rule = findLocalRule(policy.local, hashes, group);
+  if (rule >= 0) {
+    tell?.local(rule);
+    return cause.giveVerdict(scene, group, cause.LOCAL, rule, begins);
+  }
+  tell?.noLocal();
+
+  if (matches.count > 0) {
+    policy.clock.at(now);
+    return decideByRatings(scene, group, ratings, client, begins, tell);
+  }
+  tell?.noCategory();
+  tell?.byDefault();
+  return cause.giveVerdict(scene, group, cause.DEFAULT, 0, begins);
+}
+
+/** Step 1: a list that is sealed, or one whose category the group rates illegal; -1 when neither holds the name. */
+function findSealed(scene: Scene, ratings: readonly CompiledRating[]): number {
+  const { matches, sealed } = scene;
+  let found = -1;
+  for (let i = 0; i < matches.count; i++) {
+    const list = matches.lists[i] as number;
+    const rating = ratings[list];
+    // an index that names a list it does not have cannot be trusted with an allow
+    if (rating === undefined) throw new Error(`the index names list ${list} but has ${ratings.length} lists`);
+    const isSealed = sealed[list] === 1;
+    if (!isSealed && rating.kind !== 'illegal') continue;
+    const first = found < 0 || (isSealed === (sealed[found] === 1) ? list < found : isSealed);
+    if (first) found = list;
+  }
+  return found;
+}
+
+/** Step 2: the place of the longest circumvention name that is closed to the group, or -1. */
+function findBypass(policy: CompiledPolicy, hashes: NameHashes, group: Group): number {
+  const table = policy.circumvention;
+  for (let suffix = hashes.count - 1; suffix >= 0; suffix--) {
+    const row = findRow(table, hashes, suffix);
+    if (row < 0) continue;
+    const at = table.values[table.rowStart[row] as number] as number;
+    const name = CIRCUMVENTION[at] as CircumventionName;
+    if (name.kind === 'canary' || group.bypass === 'block') return at;
+  }
+  return -1;
+}
+
+/** Step 9: any rating that blocks blocks. Shown is the first in the order of reasons, and of equals the list named first. */
+function decideByRatings(
+  scene: Scene,
+  group: Group,
+  ratings: readonly CompiledRating[],
+  client: Client,
+  begins: number,
+  tell: Tracer | null,
+): Verdict {
+  const { matches } = scene;
+  const { clock } = scene.policy;
+  let blocking = -1;
+  let open = -1;
+  let turns = Infinity;
+  let forGood = false;
+  for (let i = 0; i < matches.count; i++) {
+    const list = matches.lists[i] as number;
+    const rating = ratings[list] as CompiledRating;
+    if (rating.kind === 'timed') turns = Math.min(turns, turnsAt(rating, clock));
+    if (!blocks(rating, client.user, clock)) {
+      if (open < 0 || comesFirst(ratings, list, open)) open = list;
+      continue;
+    }
+    if (rating.kind !== 'timed') forGood = true;
+    if (blocking < 0 || comesFirst(ratings, list, blocking)) blocking = list;
+  }
+  // a timetable turns nothing while another rating blocks at all times
+  const until = Math.min(begins, forGood ? Infinity : turns);
+  tell?.categories(client, blocking);
+  return blocking >= 0
+    ? cause.giveVerdict(scene, group, cause.RATING_BLOCKS, blocking, until)
+    : cause.giveVerdict(scene, group, cause.RATING_OPEN, open, until);
+}
+
+function comesFirst(ratings: readonly CompiledRating[], list: number, than: number): boolean {
+  const a = (ratings[list] as CompiledRating).rank;
+  const b = (ratings[than] as CompiledRating).rank;
+  return a < b || (a === b && list < than);
+}

@@ -1,0 +1,201 @@
+// The seam that DNS, proxy and web decide through: holds the policy, index and overrides in force in one thread, and
+// answers for everything that can go wrong with them. The order of decisions is decide.ts's.
+
+import { createNameHashes, hashName, hashWireName } from '../blocklist/hash.ts';
+import { createMatches, lookup } from '../blocklist/lookup.ts';
+import { isIpLiteral, suffixName } from '../blocklist/names.ts';
+import type { BlockIndex, ListInfo, Seed } from '../blocklist/types.ts';
+import { inventClient, resolveClient } from './clients.ts';
+import { compilePolicy, type CompiledPolicy } from './compile.ts';
+import { createScene, decide, setSceneOverrides, type Scene } from './decide.ts';
+import { compileOverrides } from './overrides.ts';
+import { localName } from './suffix-table.ts';
+import type { Client, Engine, Override, TraceStep, Verdict } from './types.ts';
+import { bareVerdict } from './verdicts.ts';
+
+/** Decisions without an error after which a policy and index need no predecessor to fall back on. */
+const PROVEN = 1000;
+/** Bare verdicts kept; beyond it they are made anew. */
+const BARE_KEPT = 256;
+
+const RULES = {
+  'no-policy': 'no policy is in force, so everything is blocked',
+  'no-index': 'no blocklists are loaded, so everything is blocked',
+  malformed: 'this is not a name that can be asked for',
+  'internal-error': 'the gateway could not decide, so it blocks',
+} as const;
+
+/** A scene with how it has fared: `clean` counts decisions without an error, `failed` that there was one. */
+type Holding = { readonly scene: Scene; clean: number; failed: boolean };
+
+/**
+ * One engine per thread. `seed` is used until an index brings its own. `onError` hears of every internal error, which is
+ * answered by the group's `fail` and never thrown; set* throw when what they are given cannot be used, and change nothing.
+ */
+export function createEngine(deps: { seed: Seed; onError?: (error: unknown) => void }): Engine {
+  let index: BlockIndex | null = null;
+  let policy: CompiledPolicy | null = null;
+  let overrides: readonly Override[] = [];
+  let current: Holding | null = null;
+  // the pair in force before, kept for groups that fail to last-good until the current one has proved itself
+  let previous: Holding | null = null;
+  const generations = { policy: 0, index: 0, overrides: 0 };
+  const asked = { hashes: createNameHashes(), byAddress: false };
+  const matches = createMatches();
+  const bare = new Map<string, Verdict>();
+
+  function putInForce(nextPolicy: CompiledPolicy | null, nextIndex: BlockIndex | null): void {
+    const bound =
+      nextPolicy === null || nextIndex === null
+        ? null
+        : createScene(nextPolicy, nextIndex, compileOverrides(overrides, nextIndex.seed));
+    policy = nextPolicy;
+    index = nextIndex;
+    if (bound === null) return;
+    if (current !== null && current.clean > 0 && !current.failed) previous = current;
+    current = { scene: bound, clean: 0, failed: false };
+  }
+
+  function refuse(client: Client, reason: keyof typeof RULES): Verdict {
+    const key = `${reason} ${client.group}`;
+    let verdict = bare.get(key);
+    if (verdict === undefined) {
+      verdict = bareVerdict(client, reason, RULES[reason]);
+      if (bare.size >= BARE_KEPT) bare.clear();
+      bare.set(key, verdict);
+    }
+    return verdict;
+  }
+
+  function settled(holding: Holding, verdict: Verdict): Verdict {
+    holding.clean++;
+    if (holding.clean === PROVEN && holding === current) previous = null;
+    return verdict;
+  }
+
+  /** After an error: the last good answer where the group says so and there is one, else a block. */
+  function rescue(error: unknown, client: Client, again: (holding: Holding) => Verdict): Verdict {
+    report(error);
+    const failing = current;
+    if (failing !== null) failing.failed = true;
+    const groups = failing?.scene.policy.groups;
+    if (previous !== null && groups?.get(client.group)?.fail === 'last-good') {
+      try {
+        return again(previous);
+      } catch (second) {
+        report(second);
+      }
+    }
+    return refuse(client, 'internal-error');
+  }
+
+  function report(error: unknown): void {
+    try {
+      deps.onError?.(error);
+    } catch {
+      // whoever listens must not be able to open the filter or stop it
+    }
+  }
+
+  function wireVerdict(
+    { scene }: Holding,
+    packet: Uint8Array,
+    at: number,
+    client: Client,
+    now: number,
+  ): Verdict {
+    asked.byAddress = false;
+    if (hashWireName(scene.policy.seed, packet, at, asked.hashes) < 0) return refuse(client, 'malformed');
+    return decide(scene, asked, client, now, null, '');
+  }
+
+  function hostVerdict(
+    { scene }: Holding,
+    host: string,
+    client: Client,
+    now: number,
+    steps: TraceStep[] | null,
+  ): Verdict {
+    const name = localName(host);
+    if (name === null) return stop(steps, refuse(client, 'malformed'));
+    asked.byAddress = isIpLiteral(name);
+    hashName(scene.policy.seed, name, asked.hashes);
+    return decide(scene, asked, client, now, steps, name);
+  }
+
+  /** A verdict that came before the first step could be taken, told as that step. */
+  function stop(steps: TraceStep[] | null, verdict: Verdict): Verdict {
+    if (steps !== null) {
+      steps.length = 0;
+      steps.push({ step: 1, title: 'Before the first step', outcome: 'decided', detail: `${verdict.rule}.` });
+    }
+    return verdict;
+  }
+
+  function decideHost(host: string, client: Client, now: number, steps: TraceStep[] | null): Verdict {
+    if (current === null) return stop(steps, refuse(client, policy === null ? 'no-policy' : 'no-index'));
+    try {
+      return settled(current, hostVerdict(current, host, client, now, steps));
+    } catch (error) {
+      if (steps !== null) steps.length = 0;
+      const verdict = rescue(error, client, (last) => hostVerdict(last, host, client, now, steps));
+      return verdict.reason === 'internal-error' ? stop(steps, verdict) : verdict;
+    }
+  }
+
+  return {
+    generations,
+    setIndex(next, generation) {
+      const { lo, hi } = policy?.seed ?? deps.seed;
+      const sameSeed = next.seed.lo === lo && next.seed.hi === hi;
+      putInForce(policy === null || sameSeed ? policy : compilePolicy(policy.model, next.seed), next);
+      generations.index = generation;
+    },
+    setPolicy(model, generation) {
+      putInForce(compilePolicy(model, index?.seed ?? deps.seed), index);
+      generations.policy = generation;
+    },
+    setOverrides(next, generation) {
+      // what was revoked must be gone from the pair to fall back on as well
+      const scenes = [current, previous].flatMap((holding) => (holding === null ? [] : [holding.scene]));
+      const compiled = scenes.map((scene) => compileOverrides(next, scene.policy.seed));
+      scenes.forEach((scene, at) =>
+        setSceneOverrides(scene, compiled[at] ?? compileOverrides([], scene.policy.seed)),
+      );
+      overrides = next;
+      generations.overrides = generation;
+    },
+    ready: () => current !== null,
+    client(address) {
+      if (policy !== null) return resolveClient(policy, address);
+      return { address, device: null, group: 'unknown', class: null, user: null, inCharge: null };
+    },
+    decideWire(packet, nameOffset, client, now) {
+      if (current === null) return refuse(client, policy === null ? 'no-policy' : 'no-index');
+      try {
+        return settled(current, wireVerdict(current, packet, nameOffset, client, now));
+      } catch (error) {
+        return rescue(error, client, (last) => wireVerdict(last, packet, nameOffset, client, now));
+      }
+    },
+    decideHost: (host, client, now) => decideHost(host, client, now, null),
+    explain(host, client, now) {
+      const trace: TraceStep[] = [];
+      return { verdict: decideHost(host, client, now, trace), trace };
+    },
+    lists(host) {
+      const name = localName(host);
+      if (index === null || name === null) return [];
+      hashName(index.seed, name, asked.hashes);
+      lookup(index, asked.hashes, matches);
+      const found: { list: ListInfo; name: string }[] = [];
+      for (let i = 0; i < matches.count; i++) {
+        const list = index.lists[matches.lists[i] as number];
+        if (list !== undefined) found.push({ list, name: suffixName(name, matches.suffix[i] as number) });
+      }
+      return found;
+    },
+    clientFor: (who) => (policy === null ? null : inventClient(policy, who)),
+    model: () => policy?.model ?? null,
+  };
+}
