@@ -1,0 +1,114 @@
+// What the web part is given to work with. Everything slow or shared sits behind these functions; the app itself owns
+// only HTTP.
+
+import type { FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefault } from 'fastify';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Overrides } from '../change/overrides.ts';
+import type { Accounts } from '../people/accounts.ts';
+import type { Role } from '../people/roles.ts';
+import type { Session, Sessions } from '../people/sessions.ts';
+import type { Setup } from '../people/setup.ts';
+import type { Action, Channel, TraceStep, Verdict } from '../policy/types.ts';
+import type { ExplainTarget } from './explain-target.ts';
+import type { SignInLimits } from './sign-in-limit.ts';
+
+export type WebApp = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;
+
+/** Who makes a request. `session` is null for someone at the machine's own command line. */
+export type Principal = {
+  /** a username, or `local:<os user>` */
+  readonly who: string;
+  readonly role: Role;
+  readonly session: Session | null;
+};
+
+/** For whom to explain; exactly one is set. `client` is an address. */
+export type ExplainWho = {
+  readonly group?: string;
+  readonly class?: string;
+  readonly user?: string;
+  readonly client?: string;
+};
+
+/** Times are UTC ms; `from` is included, `to` is not. */
+export type EventSearch = {
+  readonly from?: number;
+  readonly to?: number;
+  readonly user?: string;
+  readonly group?: string;
+  readonly class?: string;
+  readonly client?: string;
+  readonly host?: string;
+  readonly category?: string;
+  readonly verdict?: Action;
+  readonly channel?: Channel;
+  readonly limit: number;
+  readonly cursor?: string;
+};
+
+/** A row of the view `events`; `at` is UTC ms. */
+export type EventItem = { readonly at: number };
+
+/** A blocklist as the API shows it; more fields are passed on as they are. */
+export type ListItem = {
+  readonly name: string;
+  readonly category: string;
+  readonly sealed: boolean;
+  readonly entries: number;
+};
+
+export type Check = { readonly ok: boolean; readonly detail: string };
+
+export type WebSettings = {
+  /** names under which the gateway is asked, in lower case; addresses and `localhost` always are */
+  readonly ownHosts: readonly string[];
+  readonly school: string;
+  readonly language: string;
+  /** whether an address may read /metrics */
+  readonly metricsAllowed: (address: string) => boolean;
+  readonly signInLimits?: SignInLimits;
+};
+
+export type WebDeps = {
+  readonly accounts: Accounts;
+  readonly sessions: Sessions;
+  readonly setup: Pick<Setup, 'check' | 'complete'>;
+  readonly overrides: Pick<Overrides, 'grant' | 'revoke' | 'get' | 'list'>;
+  /** null when the policy has no such group or class */
+  readonly explain: (
+    target: ExplainTarget,
+    who: ExplainWho,
+    at: number,
+  ) => Promise<Explained | null> | Explained | null;
+  /** rejects with `code: 'bad-cursor'` or `'search-timeout'` when that is the reason */
+  readonly events: {
+    search(filter: EventSearch): Promise<{ items: readonly EventItem[]; next: string | null }>;
+  };
+  readonly lists: {
+    all(): readonly ListItem[];
+    lookup(name: string): readonly { list: ListItem; name: string }[];
+  };
+  /** Resolves when the overrides are in force in every thread; rejects when that takes longer than a second. */
+  readonly applyOverrides: () => Promise<void>;
+  readonly health: () => Readonly<Record<string, Check>>;
+  /** Prometheus text */
+  readonly metrics: () => Promise<string>;
+  readonly now: () => number;
+  readonly log: {
+    info(fields: object, message: string): void;
+    warn(fields: object, message: string): void;
+    error(fields: object, message: string): void;
+  };
+  readonly settings: WebSettings;
+  /** who stands behind a connection that is trusted as such (the control socket), asked before any credentials */
+  readonly principalOf: (request: FastifyRequest) => { who: string; role: Role } | null;
+};
+
+export type Explained = { readonly verdict: Verdict; readonly trace: readonly TraceStep[] };
