@@ -73,12 +73,8 @@ export function decide(
   const sealed = findSealed(scene, ratings);
   if (sealed >= 0) {
     tell?.sealed(sealed);
-    return verdicts.give(
-      group,
-      scene.sealed[sealed] === 1 ? cause.SEALED : cause.RATED_ILLEGAL,
-      sealed,
-      Infinity,
-    );
+    const why = scene.sealed[sealed] === 1 ? cause.SEALED : cause.RATED_ILLEGAL;
+    return cause.giveVerdict(scene, group, why, sealed, Infinity);
   }
   tell?.notSealed();
 
