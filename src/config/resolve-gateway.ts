@@ -1,0 +1,123 @@
+// From gateway.yaml as plain data to `GatewayConfig`: defaults filled in, paths absolute, units plain.
+// It reports nothing: shape and meaning are checked elsewhere, and wrong parts fall back to their defaults.
+
+import { dirname, resolve } from 'node:path';
+import { GATEWAY_DEFAULTS as D, LIST_FORMATS } from './schema/gateway.ts';
+import { list, mapping, meaning, meanings, whole, word, type Raw } from './raw.ts';
+import { parseForwardUpstream, parseUpstreamEntry } from './upstreams.ts';
+import {
+  parseDuration,
+  parseIdentifier,
+  parseListen,
+  parseName,
+  parseNameOrNetwork,
+  parseNetwork,
+  parseSize,
+  parseText,
+  parseV4,
+  parseV6,
+  parseZone,
+} from './values.ts';
+import type { Upstream } from '../resolver/types.ts';
+import type { GatewayConfig, ListConfig } from './types.ts';
+
+const duration = (value: unknown, fallback: string): number =>
+  meaning(value, parseDuration, null) ?? meaning(fallback, parseDuration, 0);
+
+/** The policy file that gateway.yaml names, as an absolute path. */
+export function policyPath(file: string, data: unknown): string {
+  return resolve(dirname(file), meaning(mapping(data)['policy'], parseText, D.policy));
+}
+
+/** @param cores how many processor cores `workers: auto` may count on */
+export function resolveGateway(file: string, data: unknown, cores: number): GatewayConfig {
+  const top = mapping(data);
+  const school = mapping(top['school']);
+  const listen = mapping(top['listen']);
+  const dns = mapping(top['dns']);
+  const rate = mapping(dns['rate_limit']);
+  const audit = mapping(top['audit']);
+  const retention = mapping(audit['retention']);
+  const shown = mapping(mapping(top['web'])['public']);
+  return {
+    file: resolve(file),
+    policyFile: policyPath(file, data),
+    school: {
+      name: meaning(school['name'], parseText, ''),
+      site: meaning(school['site'], parseIdentifier, D.site),
+      timezone: meaning(school['timezone'], parseZone, D.timezone),
+      language: D.language,
+    },
+    listen: {
+      dns: meanings(listen['dns'], parseListen, D.dns),
+      proxy: meanings(listen['proxy'], parseListen, D.proxy),
+      web: meanings(listen['web'], parseListen, D.web),
+    },
+    dns: {
+      upstreams: meanings(dns['upstreams'], parseUpstreamEntry, D.upstreams),
+      forward: resolveForward(mapping(dns['forward'])),
+      // `block: null` without quotes is YAML's own null
+      block: dns['block'] === null ? 'null' : word(dns['block'], ['nxdomain', 'null', 'page'], D.block),
+      serve: meanings(dns['serve'], parseNetwork, D.serve),
+      rateLimit: {
+        qps: whole(rate['qps'], D.qps),
+        exempt: meanings(rate['exempt'], parseNetwork, D.exempt),
+      },
+    },
+    proxy: { connectPorts: resolvePorts(mapping(top['proxy'])['connect_ports']) },
+    allowPrivate: meanings(top['allow_private'], parseNameOrNetwork, D.allowPrivate),
+    web: {
+      public: {
+        host: meaning(shown['host'], parseName, null),
+        v4: meaning(shown['v4'], parseV4, null),
+        v6: meaning(shown['v6'], parseV6, null),
+      },
+    },
+    metrics: { allow: meanings(mapping(top['metrics'])['allow'], parseNetwork, D.metrics) },
+    lists: list(top['blocklists']).map((entry) => resolveList(file, mapping(entry))),
+    workers: resolveWorkers(top['workers'], cores),
+    audit: {
+      retention: {
+        blockedMs: duration(retention['blocked'], D.blocked),
+        allowedMs: duration(retention['allowed'], D.allowed),
+      },
+      maxBytes: meaning(audit['max_size'], parseSize, null) ?? meaning(D.maxSize, parseSize, 0),
+      sync: word(audit['sync'], ['full', 'normal'], D.sync),
+    },
+  };
+}
+
+function resolveForward(forward: Raw): Record<string, Upstream[]> {
+  const found: [string, Upstream[]][] = [];
+  for (const [name, servers] of Object.entries(forward)) {
+    const canonical = meaning(name, parseName, null);
+    if (canonical !== null) found.push([canonical, meanings(servers, parseForwardUpstream)]);
+  }
+  return Object.fromEntries(found);
+}
+
+function resolvePorts(value: unknown): number[] | 'any' {
+  if (value === 'any') return 'any';
+  const ports = list(value).filter((port) => typeof port === 'number');
+  return ports.length > 0 ? ports : [...D.connectPorts];
+}
+
+/** A list without its files: whoever looks at the disk adds them. */
+function resolveList(file: string, entry: Raw): ListConfig {
+  const source = meaning(entry['source'], parseText, '');
+  const category = meaning(entry['category'], parseIdentifier, '');
+  return {
+    name: meaning(entry['name'], parseIdentifier, ''),
+    category,
+    sealed: category === 'illegal' || entry['sealed'] === true,
+    format: word(entry['format'], LIST_FORMATS, D.format),
+    match: word(entry['match'], ['format', 'suffix', 'exact'], D.match),
+    source: source === '' ? '' : resolve(dirname(file), source),
+    files: [],
+  };
+}
+
+function resolveWorkers(value: unknown, cores: number): { dns: number; proxy: number } {
+  const said = mapping(value);
+  return { dns: whole(said['dns'], 1), proxy: whole(said['proxy'], Math.max(1, cores - 1)) };
+}
