@@ -1,0 +1,141 @@
+// The order of decisions once more, the plain way: strings, arrays and no tables. Slow and obvious; the engine must
+// agree with it. Zone is UTC here, because timetable.test.ts has the clock changes.
+
+import { CIRCUMVENTION } from '../../src/policy/circumvention.ts';
+import { WEEKDAYS } from '../../src/policy/timetable.ts';
+import type { Client, GroupModel, Override, PolicyModel, Rating, Verdict } from '../../src/policy/types.ts';
+import type { ListSpec } from './fixture.ts';
+
+type Told = Pick<Verdict, 'action' | 'reason' | 'category' | 'list' | 'group' | 'overrideId' | 'until'>;
+
+const ORDER = ['illegal', 'unacceptable', 'permission', 'nominated', 'timed', 'unrated', 'acceptable'];
+
+export function covers(entry: string, host: string): boolean {
+  return host === entry || host.endsWith(`.${entry}`);
+}
+
+export function oracle(
+  model: PolicyModel,
+  lists: Record<string, ListSpec>,
+  overrides: readonly Override[],
+  host: string,
+  client: Client,
+  now: number,
+): Told {
+  const groupName = client.group in model.groups ? client.group : model.unknown;
+  const chain: [string, GroupModel][] = [];
+  for (let at: string | undefined = groupName; at !== undefined && !chain.some(([name]) => name === at);) {
+    const next: GroupModel | undefined = model.groups[at];
+    if (next === undefined) break;
+    chain.push([at, next]);
+    at = next.extends;
+  }
+  const said = <K extends keyof GroupModel>(key: K): GroupModel[K] | undefined =>
+    chain.map(([, g]) => g[key]).find((value) => value !== undefined);
+  const byDefault = said('default') ?? 'block';
+  const tell = (action: Told['action'], reason: Told['reason'], more: Partial<Told> = {}): Told => ({
+    action, reason, category: null, list: null, group: groupName, overrideId: null, until: null, ...more,
+  }); // prettier-ignore
+
+  const held = Object.entries(lists).flatMap(([name, list], id) => {
+    if (!list.names.some((entry) => covers(entry, host))) return [];
+    const rating = chain.map(([, g]) => g.ratings[list.category]).find((r) => r !== undefined) ?? null;
+    return [
+      {
+        id,
+        name,
+        category: list.category,
+        sealed: list.sealed === true || list.category === 'illegal',
+        rating,
+      },
+    ];
+  });
+
+  // 1
+  const illegal = held.find((l) => l.sealed) ?? held.find((l) => l.rating?.kind === 'illegal');
+  if (illegal) return tell('block', 'illegal', { category: illegal.category, list: illegal.name });
+  // 2
+  const around = CIRCUMVENTION.filter(({ name }) => covers(name, host));
+  if (around.some(({ kind }) => kind === 'canary' || (said('bypass') ?? 'block') === 'block'))
+    return tell('block', 'bypass');
+  // 3
+  const ends = [
+    ...chain.map(([, g]) => g.suspended),
+    model.clients.find((c) => c.name === client.device)?.suspended,
+  ].flatMap((s) => (s === undefined ? [] : [s.until ?? Infinity]));
+  const end = Math.max(-Infinity, ...ends);
+  if (now < end) return tell('block', 'suspended', { until: end === Infinity ? null : end });
+  // 4
+  if (said('identity') === 'class' && client.class === null) return tell('portal', 'identity-required');
+  // 7
+  const mine = overrides.filter(
+    (o) =>
+      o.names.some((name) => covers(name, host)) &&
+      o.from < o.until &&
+      (o.scope.users.some((u) => u === client.user) ||
+        o.scope.classes.some((c) => c === client.class) ||
+        o.scope.groups.some((g) => chain.some(([name]) => name === g))),
+  );
+  const inForce = mine.filter((o) => o.from <= now && now < o.until).sort((a, b) => b.until - a.until);
+  if (inForce[0]) return tell('allow', 'override', { overrideId: inForce[0].id, until: inForce[0].until });
+  const begins = Math.min(Infinity, ...mine.filter((o) => o.from > now).map((o) => o.from));
+  const ending = (at: number): number | null => (at === Infinity ? null : at);
+  // 8
+  for (const { allow, deny } of [...chain.map(([, g]) => g), model]) {
+    const longest = (names: readonly string[]): number =>
+      Math.max(-1, ...names.filter((n) => covers(n, host)).map((n) => n.length));
+    if (longest(allow) < 0 && longest(deny) < 0) continue;
+    return longest(deny) >= longest(allow)
+      ? tell('block', 'local-deny', { until: ending(begins) })
+      : tell('allow', 'local-allow', { until: ending(begins) });
+  }
+  // 9
+  if (held.length > 0) {
+    const judged = held.map((l) => ({
+      ...l,
+      kind: l.rating?.kind ?? ('unrated' as const),
+      shut: isShut(model, l.rating, client.user, now),
+    }));
+    judged.sort(
+      (a, b) =>
+        Number(b.shut) - Number(a.shut) || ORDER.indexOf(a.kind) - ORDER.indexOf(b.kind) || a.id - b.id,
+    );
+    const [first] = judged;
+    if (first === undefined) throw new Error('unreachable');
+    const forGood = judged.some((l) => l.shut && l.kind !== 'timed');
+    const edges = judged.flatMap((l) =>
+      l.rating?.kind === 'timed' ? l.rating.timetables.map((t) => edgeOf(model, t, now)) : [],
+    );
+    const until = ending(Math.min(begins, forGood ? Infinity : Math.min(Infinity, ...edges)));
+    const more = { category: first.category, list: first.name, until };
+    return first.shut ? tell('block', first.kind, more) : tell('allow', 'acceptable', more);
+  }
+  // 10
+  return tell(byDefault, byDefault === 'allow' ? 'default-allow' : 'default-block', {
+    until: ending(begins),
+  });
+}
+
+function isShut(model: PolicyModel, rating: Rating | null, user: string | null, now: number): boolean {
+  if (rating === null) return true;
+  if (rating.kind === 'timed') return !rating.timetables.some((t) => isOpen(model, t, now));
+  if (rating.kind === 'nominated') return user === null || !rating.users.includes(user);
+  return rating.kind !== 'acceptable';
+}
+
+function isOpen(model: PolicyModel, timetable: string, now: number): boolean {
+  const date = new Date(now);
+  const minute = date.getUTCHours() * 60 + date.getUTCMinutes();
+  const today = WEEKDAYS[(date.getUTCDay() + 6) % 7] ?? 'mon';
+  return (model.timetables[timetable] ?? []).some(
+    (s) => s.days.includes(today) && minute >= s.from && minute < s.to,
+  );
+}
+
+function edgeOf(model: PolicyModel, timetable: string, now: number): number {
+  const before = isOpen(model, timetable, now);
+  const minute = Math.floor(now / 60_000);
+  for (let m = minute + 1; m <= minute + 7 * 1440; m++)
+    if (isOpen(model, timetable, m * 60_000) !== before) return m * 60_000;
+  return Infinity;
+}
