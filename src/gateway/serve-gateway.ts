@@ -1,0 +1,271 @@
+// Runs the whole gateway: wires the rooms and the threads, reloads on request, takes all down in order.
+
+import { mkdirSync } from 'node:fs';
+import type net from 'node:net';
+import { join } from 'node:path';
+import { pino, type Logger } from 'pino';
+import type { GatewayConfig } from '../config/types.ts';
+import { createEngine } from '../policy/engine.ts';
+import { takeDataLock } from '../state/data-lock.ts';
+import { createAuditWriter } from '../workers/audit-writer.ts';
+import { toDataSettings, type Listening } from '../workers/data-settings.ts';
+import { createListKeeper } from '../workers/list-keeper.ts';
+import { createMetrics } from '../workers/metrics.ts';
+import { createOverrideKeeper } from '../workers/override-keeper.ts';
+import { createPool, type Pool } from '../workers/pool.ts';
+import { createReader } from '../workers/reader.ts';
+import { createRingMemory } from '../workers/ring.ts';
+import { load, type GatewayOptions, type Loaded } from './load.ts';
+import { openApp } from './open-app.ts';
+import { localAuthor, openRecords } from './open-records.ts';
+import { settlePorts } from './settle-ports.ts';
+
+export type ServedGateway = {
+  /** reads the files again; on a mistake it is logged and all stays as it was */
+  reload(): Promise<void>;
+  /** answers no more, writes everything down, lets go of the data directory */
+  stop(): Promise<void>;
+};
+
+const RING_BYTES = 1 << 20;
+const DRAIN_MS = 2_500;
+const AUDIT_STOP_MS = 1_500;
+
+/** The data threads' specifications, each with a ring of its own for the audit writer. */
+function dataThreads(config: GatewayConfig, listening: Listening, dataDir: string) {
+  return (['dns', 'proxy'] as const).flatMap((kind) =>
+    Array.from({ length: config.workers[kind] }, (_, n) => ({
+      name: `${kind}-${n}`,
+      entry: new URL(`../workers/${kind}-thread.ts`, import.meta.url),
+      listen: listening[kind],
+      ring: createRingMemory(RING_BYTES),
+      spillFile: join(dataDir, `spill-${kind}-${n}.log`),
+      limits: { maxOldGenerationSizeMb: kind === 'dns' ? 192 : 256, maxYoungGenerationSizeMb: 16 },
+    })),
+  );
+}
+
+function auditSettings(config: GatewayConfig, dataDir: string) {
+  const { retention, maxBytes, sync } = config.audit;
+  return { file: join(dataDir, 'audit.db'), site: config.school.site, retention, maxBytes, sync };
+}
+
+const text = ({ address, port }: { address: string; port: number }): string =>
+  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+
+/** Runs the gateway. @throws Error with what to do, when it cannot start; nothing is left running then */
+export async function serveGateway({ configFile, dataDir }: GatewayOptions): Promise<ServedGateway> {
+  const log = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime });
+  const undo: (() => Promise<void> | void)[] = [];
+  const down = async (): Promise<void> => {
+    for (const step of undo.splice(0).reverse()) await step();
+  };
+  try {
+    return await start({ configFile, dataDir }, log, undo, down);
+  } catch (error) {
+    await down();
+    throw error;
+  }
+}
+
+async function start(
+  { configFile, dataDir }: GatewayOptions,
+  log: Logger,
+  undo: (() => Promise<void> | void)[],
+  stop: () => Promise<void>,
+): Promise<ServedGateway> {
+  let loaded = load(configFile, log);
+  const { config } = loaded;
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const lock = takeDataLock(dataDir);
+  if (lock === null)
+    throw new Error(`another gateway runs with ${dataDir}: stop it, or name another directory with --data`);
+  undo.push(() => lock.release());
+
+  let pool: Pool | null = null;
+  const lists = createListKeeper({
+    log,
+    snapshotFile: join(dataDir, 'index.snapshot'),
+    now: Date.now,
+    onIndex: async (index, generation) => {
+      engine.setIndex(index, generation);
+      await pool?.apply({ kind: 'index', index: { buffer: index.buffer, generation } });
+    },
+  });
+  const engine = createEngine({
+    seed: lists.seed,
+    onError: (error) => log.error({ err: error }, 'deciding'),
+  });
+  const listening = await settlePorts(config);
+  const records = openRecords({
+    dataDir,
+    config,
+    engine,
+    log,
+    webUrl: () => `http://${text(listening.web[0]!)}/setup`,
+  });
+  undo.push(() => records.state.close());
+  const revision = records.revisions.takeFile(
+    { model: loaded.policy, digest: loaded.policyDigest, file: config.policyFile },
+    localAuthor(),
+  );
+  engine.setPolicy(loaded.policy, revision.generation);
+  const held = lists.index();
+  if (held !== null) engine.setIndex(held.index, held.generation);
+
+  const threads = dataThreads(config, listening, dataDir);
+  const writer = createAuditWriter({
+    log,
+    outbox: records.outbox,
+    now: Date.now,
+    start: {
+      store: auditSettings(config, dataDir),
+      rings: threads.map(({ ring }) => ring),
+      spillFiles: threads.map(({ spillFile }) => spillFile),
+    },
+  });
+  undo.push(() => writer.stop(AUDIT_STOP_MS));
+  records.overrides.expire();
+  let overridesGeneration = 1;
+  const dataPool = createPool({
+    log,
+    inForce: {
+      seed: lists.seed,
+      index: held && { buffer: held.index.buffer, generation: held.generation },
+      policy: { model: loaded.policy, generation: revision.generation },
+      overrides: { list: records.overrides.current(), generation: overridesGeneration },
+      settings: toDataSettings(config, listening),
+    },
+    threads: (inForce) =>
+      threads.map(({ name, entry, listen, ring, spillFile, limits }) => ({
+        name,
+        entry,
+        limits,
+        start: () => ({ name, listen, ring, spillFile, inForce: inForce() }),
+      })),
+  });
+  pool = dataPool;
+  undo.push(() => dataPool.stop(DRAIN_MS));
+  engine.setOverrides(records.overrides.current(), overridesGeneration);
+
+  const keeper = createOverrideKeeper({
+    log,
+    now: Date.now,
+    overrides: records.overrides,
+    apply: (list) => {
+      overridesGeneration += 1;
+      engine.setOverrides(list, overridesGeneration);
+      return dataPool.apply({ kind: 'overrides', overrides: { list, generation: overridesGeneration } });
+    },
+    onEnded: () => writer.pump(),
+  });
+  undo.push(() => keeper.stop());
+
+  const reader = createReader({ file: join(dataDir, 'audit.db') });
+  undo.push(() => reader.close());
+  const local = new WeakSet<net.Socket>();
+  const metrics = createMetrics({ pool: dataPool, writer, lists, log });
+  const app = await openApp({
+    config,
+    records,
+    engine,
+    reader,
+    log,
+    live: {
+      applyOverrides: async () => {
+        writer.pump();
+        await keeper.sync();
+      },
+      health: metrics.health,
+      metrics: metrics.text,
+      principalOf: (request) =>
+        local.has(request.raw.socket) ? localPrincipal(request.headers['x-local-user']) : null,
+    },
+  });
+  undo.push(() => app.close());
+
+  await Promise.all([dataPool.ready, writer.ready]);
+  const fresh = lists.refresh(config.lists);
+  // Without an index nothing can be let through yet: wait for it. With one, a changed list is built beside it.
+  if (held === null && !(await fresh)) {
+    throw new Error(
+      ['the lists cannot be used and there is no earlier index:', ...lists.state().problems].join('\n'),
+    );
+  }
+  const { listenControl, listenWeb } = await import('../web/listen.ts');
+  const control = await listenControl(app, join(dataDir, 'control.sock'), (socket) => local.add(socket));
+  undo.push(() => control.close(500));
+  for (const endpoint of listening.web) {
+    const web = await listenWeb(app, endpoint);
+    undo.push(() => web.close(500));
+  }
+  records.setup.begin();
+  log.info(
+    `filtering ${lists.state().names} names of ${lists.state().lists} lists for ${config.school.name}`,
+  );
+  log.info(
+    {
+      dns: listening.dns.map(text),
+      proxy: listening.proxy.map(text),
+      web: listening.web.map(text),
+      names: lists.state().names,
+      pid: process.pid,
+      startMs: Math.round(performance.now()),
+    },
+    'ready',
+  );
+
+  const reload = async (): Promise<void> => {
+    let next: Loaded;
+    try {
+      next = load(configFile, log);
+      const settings = toDataSettings(next.config, listening);
+      if (next.policyDigest !== loaded.policyDigest) {
+        const { policy: model, policyDigest: digest } = next;
+        const { generation } = records.revisions.takeFile(
+          { model, digest, file: next.config.policyFile },
+          localAuthor(),
+        );
+        engine.setPolicy(model, generation);
+        await dataPool.apply({ kind: 'policy', policy: { model, generation } });
+      }
+      if (JSON.stringify(settings) !== JSON.stringify(dataPool.inForce().settings)) {
+        await dataPool.apply({ kind: 'settings', settings });
+      }
+    } catch (error) {
+      log.error((error as Error).message);
+      log.error('not reloaded: the configuration in force stays');
+      return;
+    }
+    for (const key of ['listen', 'workers', 'audit', 'web', 'metrics', 'school'] as const) {
+      if (JSON.stringify(next.config[key]) !== JSON.stringify(config[key]))
+        log.warn(`gateway.yaml ${key}: a change here needs a restart`);
+    }
+    loaded = next;
+    writer.pump();
+    const good = await lists.refresh(next.config.lists);
+    log.info(
+      {
+        policyGeneration: engine.generations.policy,
+        indexGeneration: engine.generations.index,
+        lists: good ? 'in force' : 'kept',
+      },
+      'reloaded',
+    );
+  };
+  let reloading = Promise.resolve();
+  return {
+    reload: () => (reloading = reloading.then(reload)),
+    async stop() {
+      await reloading;
+      log.info('stopping');
+      await stop();
+      log.info('stopped');
+    },
+  };
+}
+
+function localPrincipal(user: string | string[] | undefined): { who: string; role: 'technician' } {
+  const name = typeof user === 'string' && /^[\w.-]{1,64}$/.test(user) ? user : 'unknown';
+  return { who: `local:${name}`, role: 'technician' };
+}

@@ -1,0 +1,17 @@
+// Where the gateway will listen: every address settled and seen to be free before any thread starts.
+
+import type { GatewayConfig } from '../config/types.ts';
+import type { Listening } from '../workers/data-settings.ts';
+import { expandWildcard, probeEndpoint } from '../workers/own-addresses.ts';
+
+/** @throws Error that names the address and what is in the way */
+export async function settlePorts(config: GatewayConfig): Promise<Listening> {
+  const dns = [];
+  for (const endpoint of config.listen.dns.flatMap(expandWildcard))
+    dns.push(await probeEndpoint(endpoint, ['udp', 'tcp']));
+  const proxy = [];
+  for (const endpoint of config.listen.proxy) proxy.push(await probeEndpoint(endpoint, ['tcp']));
+  const web = [];
+  for (const endpoint of config.listen.web) web.push(await probeEndpoint(endpoint, ['tcp']));
+  return { dns, proxy, web };
+}
