@@ -7,8 +7,18 @@ import { buildIndex, NOW, SEED, wire, WIRE_AT, type ListSpec } from './fixture.t
 import { oracle } from './oracle.ts';
 
 const NAMES = [
-  'a.test', 'b.test', 'x.a.test', 'y.x.a.test', 'y.b.test', 'aa.test', 'a.other', 'dns.google', 'x.dns.google', 'mask.icloud.com', 'test.a.test',
-]; // prettier-ignore
+  'a.test',
+  'b.test',
+  'x.a.test',
+  'y.x.a.test',
+  'y.b.test',
+  'aa.test',
+  'a.other',
+  'dns.google',
+  'x.dns.google',
+  'mask.icloud.com',
+  'test.a.test',
+];
 const CATEGORIES = ['games', 'shopping', 'illegal', 'news'];
 const GROUPS = ['g0', 'g1', 'g2', 'g3'];
 const USERS = ['u', 'v'];
@@ -141,6 +151,5 @@ test('the engine agrees with a plain reading of the order, by name, by wire and 
     'default-allow',
     'default-block',
   ])
-    // prettier-ignore
     expect(reasons.get(reason) ?? 0, reason).toBeGreaterThan(5);
 });

@@ -34,8 +34,15 @@ export function oracle(
     chain.map(([, g]) => g[key]).find((value) => value !== undefined);
   const byDefault = said('default') ?? 'block';
   const tell = (action: Told['action'], reason: Told['reason'], more: Partial<Told> = {}): Told => ({
-    action, reason, category: null, list: null, group: groupName, overrideId: null, until: null, ...more,
-  }); // prettier-ignore
+    action,
+    reason,
+    category: null,
+    list: null,
+    group: groupName,
+    overrideId: null,
+    until: null,
+    ...more,
+  });
 
   const held = Object.entries(lists).flatMap(([name, list], id) => {
     if (!list.names.some((entry) => covers(entry, host))) return [];
