@@ -13,6 +13,8 @@ export type ListState = {
   readonly generation: number;
   readonly names: number;
   readonly lists: number;
+  /** names taken from sealed lists */
+  readonly sealed: number;
   /** when the index in force was built or read, UTC ms */
   readonly since: number | null;
   readonly building: boolean;
@@ -42,6 +44,8 @@ export function createListKeeper(deps: {
   readonly onIndex: (index: BlockIndex, generation: number) => Promise<void>;
 }): ListKeeper {
   const { log, snapshotFile, now } = deps;
+  // Seconds since 1970, so that the number in an audit row also says which index it was after a restart.
+  const nextGeneration = (before: number): number => Math.max(before + 1, Math.floor(now() / 1000));
   let inForce: { index: BlockIndex; generation: number } | null = null;
   let since: number | null = null;
   let problems: readonly string[] = [];
@@ -50,7 +54,7 @@ export function createListKeeper(deps: {
 
   const snapshot = readSnapshot(snapshotFile, now());
   if (snapshot !== null && 'index' in snapshot) {
-    inForce = { index: snapshot.index, generation: 1 };
+    inForce = { index: snapshot.index, generation: nextGeneration(0) };
     since = now();
   } else if (snapshot !== null) {
     problems = [snapshot.problem];
@@ -80,7 +84,7 @@ export function createListKeeper(deps: {
       problems = built.snapshotProblem === null ? [] : [built.snapshotProblem];
       if (built.snapshotProblem !== null)
         log.error({ problem: built.snapshotProblem }, 'no snapshot; the next start is slower');
-      inForce = { index: openIndex(built.buffer), generation: (inForce?.generation ?? 0) + 1 };
+      inForce = { index: openIndex(built.buffer), generation: nextGeneration(inForce?.generation ?? 0) };
       since = now();
       await deps.onIndex(inForce.index, inForce.generation);
       const { names, bytes } = inForce.index;
@@ -116,6 +120,7 @@ export function createListKeeper(deps: {
       generation: inForce?.generation ?? 0,
       names: inForce?.index.names ?? 0,
       lists: inForce?.index.lists.length ?? 0,
+      sealed: (inForce?.index.lists ?? []).reduce((sum, list) => sum + (list.sealed ? list.entries : 0), 0),
       since,
       building,
       problems,
