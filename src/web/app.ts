@@ -60,6 +60,8 @@ export const createApp = async (deps: WebDeps): Promise<WebApp> => {
       );
     },
   }).withTypeProvider<TypeBoxTypeProvider>();
+  // A browser posts text/plain across sites without asking first; JSON it does not.
+  app.removeContentTypeParser('text/plain');
   app.setValidatorCompiler(TypeBoxValidatorCompiler);
   app.decorateRequest('principal', null);
   app.decorateRequest('sessionToken', null);
