@@ -41,7 +41,7 @@ export function createScene(policy: CompiledPolicy, index: BlockIndex, overrides
     sealed,
     verdicts: ratings.map(() => new Map<number, Verdict>()),
     matches: createMatches(),
-    hit: { at: -1, begins: Infinity },
+    hit: { at: -1, begins: null },
   };
 }
 
@@ -74,18 +74,18 @@ export function decide(
   if (sealed >= 0) {
     tell?.sealed(sealed);
     const why = scene.sealed[sealed] === 1 ? cause.SEALED : cause.RATED_ILLEGAL;
-    return cause.giveVerdict(scene, group, why, sealed, Infinity);
+    return cause.giveVerdict(scene, group, why, sealed, null);
   }
   tell?.notSealed();
 
   if (asked.byAddress && group.directIp === 'block') {
     tell?.directIp();
-    return cause.giveVerdict(scene, group, cause.DIRECT_IP, 0, Infinity);
+    return cause.giveVerdict(scene, group, cause.DIRECT_IP, 0, null);
   }
   const bypass = findBypass(policy, hashes, group);
   if (bypass >= 0) {
     tell?.bypass(bypass);
-    return cause.giveVerdict(scene, group, cause.BYPASS, bypass, Infinity);
+    return cause.giveVerdict(scene, group, cause.BYPASS, bypass, null);
   }
   tell?.connectionPassed(asked.byAddress);
 
@@ -96,20 +96,20 @@ export function decide(
     const byDevice = deviceUntil > groupUntil;
     tell?.suspended(byDevice ? (device?.suspended ?? null) : group.suspended);
     return byDevice
-      ? cause.giveVerdict(scene, group, cause.SUSPENDED_DEVICE, device?.index ?? 0, deviceUntil)
-      : cause.giveVerdict(scene, group, cause.SUSPENDED_GROUP, 0, groupUntil);
+      ? cause.giveVerdict(scene, group, cause.SUSPENDED_DEVICE, device?.index ?? 0, ending(deviceUntil))
+      : cause.giveVerdict(scene, group, cause.SUSPENDED_GROUP, 0, ending(groupUntil));
   }
   tell?.notSuspended();
 
   if (group.identity === 'class' && client.class === null) {
     tell?.noIdentity();
-    return cause.giveVerdict(scene, group, cause.NO_IDENTITY, 0, Infinity);
+    return cause.giveVerdict(scene, group, cause.NO_IDENTITY, 0, null);
   }
   tell?.identified(client);
 
   findOverride(scene.overrides, hashes, client, group.chain, now, hit);
   if (hit.at >= 0) {
-    const until = scene.overrides.items[hit.at]?.until ?? Infinity;
+    const until = scene.overrides.items[hit.at]?.until ?? null;
     tell?.override(hit.at);
     return cause.giveVerdict(scene, group, cause.OVERRIDE, hit.at, until);
   }
@@ -169,7 +169,7 @@ function decideByRatings(
   group: Group,
   ratings: readonly CompiledRating[],
   client: Client,
-  begins: number,
+  begins: number | null,
   tell: Tracer | null,
 ): Verdict {
   const { matches } = scene;
@@ -190,7 +190,8 @@ function decideByRatings(
     if (blocking < 0 || comesFirst(ratings, list, blocking)) blocking = list;
   }
   // a timetable turns nothing while another rating blocks at all times
-  const until = Math.min(begins, forGood ? Infinity : turns);
+  if (forGood) turns = Infinity;
+  const until = begins !== null && begins < turns ? begins : ending(turns);
   tell?.categories(client, blocking);
   return blocking >= 0
     ? cause.giveVerdict(scene, group, cause.RATING_BLOCKS, blocking, until)
@@ -201,4 +202,9 @@ function comesFirst(ratings: readonly CompiledRating[], list: number, than: numb
   const a = (ratings[list] as CompiledRating).rank;
   const b = (ratings[than] as CompiledRating).rank;
   return a < b || (a === b && list < than);
+}
+
+/** A time as a verdict holds it; null, which is no number, also keeps the common case off the heap. */
+function ending(at: number): number | null {
+  return at === Infinity ? null : at;
 }

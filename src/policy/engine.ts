@@ -109,6 +109,11 @@ export function createEngine(deps: { seed: Seed; onError?: (error: unknown) => v
     return decide(scene, asked, client, now, null, '');
   }
 
+  // a function of its own: a closure in decideWire would cost every decision the memory of what it closes over
+  function rescueWire(error: unknown, packet: Uint8Array, at: number, client: Client, now: number): Verdict {
+    return rescue(error, client, (last) => wireVerdict(last, packet, at, client, now));
+  }
+
   function hostVerdict(
     { scene }: Holding,
     host: string,
@@ -137,10 +142,20 @@ export function createEngine(deps: { seed: Seed; onError?: (error: unknown) => v
     try {
       return settled(current, hostVerdict(current, host, client, now, steps));
     } catch (error) {
-      if (steps !== null) steps.length = 0;
-      const verdict = rescue(error, client, (last) => hostVerdict(last, host, client, now, steps));
-      return verdict.reason === 'internal-error' ? stop(steps, verdict) : verdict;
+      return rescueHost(error, host, client, now, steps);
     }
+  }
+
+  function rescueHost(
+    error: unknown,
+    host: string,
+    client: Client,
+    now: number,
+    steps: TraceStep[] | null,
+  ): Verdict {
+    if (steps !== null) steps.length = 0;
+    const verdict = rescue(error, client, (last) => hostVerdict(last, host, client, now, steps));
+    return verdict.reason === 'internal-error' ? stop(steps, verdict) : verdict;
   }
 
   return {
@@ -175,7 +190,7 @@ export function createEngine(deps: { seed: Seed; onError?: (error: unknown) => v
       try {
         return settled(current, wireVerdict(current, packet, nameOffset, client, now));
       } catch (error) {
-        return rescue(error, client, (last) => wireVerdict(last, packet, nameOffset, client, now));
+        return rescueWire(error, packet, nameOffset, client, now);
       }
     },
     decideHost: (host, client, now) => decideHost(host, client, now, null),

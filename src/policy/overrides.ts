@@ -15,8 +15,8 @@ export type CompiledOverride = {
 
 export type CompiledOverrides = { readonly table: SuffixTable; readonly items: readonly CompiledOverride[] };
 
-/** What a search found, reused: the override's place or -1, and when the next one for this name and client begins. */
-export type OverrideHit = { at: number; begins: number };
+/** What a search found, reused: the override's place or -1, and when the next one for this name and client begins, if one does. */
+export type OverrideHit = { at: number; begins: number | null };
 
 export function compileOverrides(overrides: readonly Override[], seed: Seed): CompiledOverrides {
   const items = overrides.map((o): CompiledOverride => ({
@@ -48,7 +48,7 @@ export function findOverride(
 ): void {
   const { table, items } = overrides;
   hit.at = -1;
-  hit.begins = Infinity;
+  hit.begins = null;
   if (table.rows === 0) return;
   for (let suffix = hashes.count - 1; suffix >= 0; suffix--) {
     const row = findRow(table, hashes, suffix);
@@ -58,7 +58,7 @@ export function findOverride(
       const at = table.values[i] as number;
       const item = items[at] as CompiledOverride;
       if (now >= item.until || item.until <= item.from || !concerns(item, client, chain)) continue;
-      if (now < item.from) hit.begins = Math.min(hit.begins, item.from);
+      if (now < item.from) hit.begins = hit.begins === null ? item.from : Math.min(hit.begins, item.from);
       else if (hit.at < 0 || item.until > (items[hit.at] as CompiledOverride).until) hit.at = at;
     }
   }

@@ -102,10 +102,10 @@ export function createTracer(scene: Scene, group: Group, host: string, now: numb
       const item = scene.overrides.items[at];
       decided(7, `Override ${item?.id} allows ${host} ${until(item?.until ?? Infinity, time)}.`);
     },
-    noOverride: (begins: number) =>
+    noOverride: (begins: number | null) =>
       passed(
         7,
-        begins === Infinity
+        begins === null
           ? `No override for ${host} and this client is in force.`
           : `No override for ${host} and this client is in force. One begins at ${time(begins)}.`,
       ),

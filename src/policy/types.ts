@@ -91,6 +91,7 @@ export type Override = {
   readonly id: string;
   /** canonical names; each opens itself and what is below it */
   readonly names: readonly string[];
+  /** any of these is enough; a group stands for those that extend it too; an empty scope opens nothing */
   readonly scope: {
     readonly groups: readonly string[];
     readonly classes: readonly string[];
@@ -106,6 +107,7 @@ export type Client = {
   /** the name of the `clients` entry that matched, or null */
   readonly device: string | null;
   readonly group: string;
+  /** null: not identified by class; '' only in a client made up for `explain`: identified, of no class in particular */
   readonly class: string | null;
   readonly user: string | null;
   readonly inCharge: string | null;

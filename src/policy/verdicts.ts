@@ -50,18 +50,18 @@ export type Facts = {
 /** Verdicts already made, by group index, then by cause and id. */
 export type KeptVerdicts = readonly Map<number, Verdict>[];
 
-/** The verdict of a cause for a group, kept or made; `until` is UTC ms, Infinity when only a change can turn it. */
+/** The verdict of a cause for a group, kept or made; `until` is UTC ms, null when only a change can turn it. */
 export function giveVerdict(
   facts: Facts & { readonly verdicts: KeptVerdicts },
   group: Group,
   cause: Cause,
   id: number,
-  until: number,
+  until: number | null,
 ): Verdict {
   const kept = facts.verdicts[group.index] as Map<number, Verdict>;
   const key = cause * ID_LIMIT + id;
   const held = kept.get(key);
-  if (held !== undefined && (held.until ?? Infinity) === until) return held;
+  if (held !== undefined && held.until === until) return held;
   const verdict = makeVerdict(facts, group, cause, id, until);
   kept.set(key, verdict);
   return verdict;
@@ -82,7 +82,7 @@ export function bareVerdict(client: Client, reason: Reason, rule: string): Verdi
   };
 }
 
-function makeVerdict(facts: Facts, group: Group, cause: Cause, id: number, until: number): Verdict {
+function makeVerdict(facts: Facts, group: Group, cause: Cause, id: number, until: number | null): Verdict {
   const verdict = (action: Action, reason: Reason, rule: string, more: Partial<Verdict> = {}): Verdict => ({
     action,
     reason,
@@ -92,7 +92,7 @@ function makeVerdict(facts: Facts, group: Group, cause: Cause, id: number, until
     list: more.list ?? null,
     group: group.name,
     overrideId: more.overrideId ?? null,
-    until: until === Infinity ? null : until,
+    until,
   });
   const rated = (): { rating: CompiledRating; list: ListInfo } => ({
     rating: facts.ratings[group.index]?.[id] as CompiledRating,

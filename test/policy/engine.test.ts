@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import fc from 'fast-check';
 import type { BlockIndex } from '../../src/blocklist/types.ts';
 import { createEngine } from '../../src/policy/engine.ts';
 import {
@@ -104,6 +105,23 @@ describe('what cannot be asked for', () => {
   });
 });
 
+test('whatever bytes or text come, there is a verdict and nothing is thrown (property)', () => {
+  const engine = engineWith(model, index);
+  fc.assert(
+    fc.property(
+      fc.uint8Array({ maxLength: 600 }),
+      fc.integer({ min: -2, max: 700 }),
+      fc.string(),
+      (bytes, at, text) => {
+        expect(engine.decideWire(bytes, at, pupil, NOW).action).toMatch(/^(block|allow)$/);
+        expect(engine.decideHost(text, engine.client(text), NOW, 'http').action).toBe('block');
+        expect(engine.lists(text)).toEqual([]);
+      },
+    ),
+    { numRuns: 2000 },
+  );
+});
+
 describe('swaps', () => {
   test('an index with another seed brings the tables and overrides along', () => {
     const scope = { groups: ['pupils'], classes: [], users: [] };
@@ -124,7 +142,7 @@ describe('swaps', () => {
     }
   });
 
-  test('O05 a revoked override is out of force at once, whatever verdicts were kept', () => {
+  test('O01 a revoked override is out of force at once, whatever verdicts were kept', () => {
     const scope = { groups: ['pupils'], classes: [], users: [] };
     const engine = engineWith(model, index, [override({ id: 'a', names: ['games.test'], scope })]);
     expect(engine.decideHost('games.test', pupil, NOW, 'http')).toMatchObject({ overrideId: 'a' });
