@@ -23,6 +23,7 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   'POST /api/v1/me/password': 'signed-in',
   'GET /api/v1/explain': STAFF,
   'GET /api/v1/events': OVERSEERS,
+  'GET /api/v1/audit/verify': OVERSEERS,
   'GET /api/v1/overrides': OVERSEERS,
   'GET /api/v1/overrides/:id': OVERSEERS,
   'POST /api/v1/overrides': TECHNICIAN,

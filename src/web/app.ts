@@ -14,6 +14,7 @@ import type { WebApp, WebDeps } from './deps.ts';
 import { ApiError, ERRORS, errorBody, toApiError } from './errors.ts';
 import { blockedHostPage, hostOf, isOwnHost, STYLE_HASH } from './host-guard.ts';
 import { addAccountRoutes } from './routes/accounts.ts';
+import { addAuditRoutes } from './routes/audit.ts';
 import { addAuthRoutes } from './routes/auth.ts';
 import { addBlocklistRoutes } from './routes/blocklists.ts';
 import { addEventRoutes } from './routes/events.ts';
@@ -114,6 +115,7 @@ export const createApp = async (deps: WebDeps): Promise<WebApp> => {
   addAuthRoutes(app, deps);
   addExplainRoutes(app, deps);
   addEventRoutes(app, deps);
+  addAuditRoutes(app, deps);
   addOverrideRoutes(app, deps);
   addBlocklistRoutes(app, deps);
   addAccountRoutes(app, deps);

@@ -4,6 +4,7 @@
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefault } from 'fastify';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ChainCheck } from '../change/change-log.ts';
 import type { Overrides } from '../change/overrides.ts';
 import type { Accounts } from '../people/accounts.ts';
 import type { Role } from '../people/roles.ts';
@@ -64,6 +65,11 @@ export type ListItem = {
   readonly entries: number;
 };
 
+/** What a check of the audit log's chain found. */
+export type BlocksCheck =
+  | { readonly ok: true; readonly rows: number; readonly head: string }
+  | { readonly ok: false; readonly detail: string };
+
 export type Check = { readonly ok: boolean; readonly detail: string };
 
 export type WebSettings = {
@@ -91,6 +97,8 @@ export type WebDeps = {
   readonly events: {
     search(filter: EventSearch): Promise<{ items: readonly EventItem[]; next: string | null }>;
   };
+  /** reads the whole chains of the change log and of the audit log; may take seconds */
+  readonly verify: () => Promise<{ changes: ChainCheck; blocks: BlocksCheck }>;
   readonly lists: {
     all(): readonly ListItem[];
     lookup(name: string): readonly { list: ListItem; name: string }[];

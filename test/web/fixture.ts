@@ -22,7 +22,7 @@ import { openState } from '../../src/state/open-state.ts';
 import type { State } from '../../src/state/open-state.ts';
 import { createOutbox, outboxMigrations } from '../../src/state/outbox.ts';
 import { createApp } from '../../src/web/app.ts';
-import type { Check, EventSearch, WebApp, WebDeps } from '../../src/web/deps.ts';
+import type { BlocksCheck, Check, EventSearch, WebApp, WebDeps } from '../../src/web/deps.ts';
 
 export const START = Date.UTC(2026, 8, 7, 9);
 export const HOUR = 3_600_000;
@@ -71,6 +71,7 @@ export const openGateway = async (parts: Partial<WebDeps> = {}): Promise<Gateway
     logged.push(what);
   };
   const log = { info: note, warn: note, error: note };
+  const blocksCheck: BlocksCheck = { ok: true, rows: 7, head: 'abc' };
   const open = async () => {
     const migrations = [
       ...outboxMigrations,
@@ -158,6 +159,7 @@ export const openGateway = async (parts: Partial<WebDeps> = {}): Promise<Gateway
         all: () => [games],
         lookup: (name) => (name === 'games.example.com' ? [{ list: games, name: 'example.com' }] : []),
       },
+      verify: async () => ({ changes: changeLog.verify(), blocks: blocksCheck }),
       applyOverrides: async () => {
         applied.count += 1;
         if (applied.fails) throw new Error('dns-1 is slow');

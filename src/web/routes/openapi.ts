@@ -1,8 +1,9 @@
 // GET /api/v1/openapi.json: the description of the API, made from the routes' own schemas.
 
+import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger';
 import type { WebApp } from '../deps.ts';
 
-export const openApiInfo = {
+export const openApiInfo: FastifyDynamicSwaggerOptions = {
   openapi: {
     openapi: '3.1.0',
     info: {
@@ -20,7 +21,7 @@ export const openApiInfo = {
     },
     security: [{ session: [] }, { token: [] }],
   },
-} as const;
+};
 
 export const addOpenApiRoutes = (app: WebApp): void => {
   app.get('/api/v1/openapi.json', { schema: { hide: true } }, () => app.swagger());
