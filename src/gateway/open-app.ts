@@ -2,7 +2,8 @@
 
 import type { Logger } from 'pino';
 import type { GatewayConfig } from '../config/types.ts';
-import { compileNetworks, matchesNetworks } from '../policy/networks.ts';
+import type { ListInfo } from '../blocklist/types.ts';
+import { compileNetworks, matchesNetworks } from '../policy/private-address.ts';
 import type { Engine } from '../policy/types.ts';
 import type { WebApp, WebDeps } from '../web/deps.ts';
 import type { Reader } from '../workers/reader.ts';
@@ -13,6 +14,8 @@ export function openApp(deps: {
   config: GatewayConfig;
   records: Records;
   engine: Engine;
+  /** the lists in force */
+  lists: () => readonly ListInfo[];
   reader: Reader;
   log: Logger;
   live: Pick<WebDeps, 'applyOverrides' | 'health' | 'metrics' | 'principalOf'>;
@@ -31,7 +34,7 @@ export function openApp(deps: {
       events: { search: (filter) => reader.events(filter) },
       verify: async () => ({ changes: records.changeLog.verify(), blocks: await reader.verify() }),
       lists: {
-        all: () => engine.index()?.lists ?? [],
+        all: deps.lists,
         lookup: (name) => engine.lists(name),
       },
       now: Date.now,

@@ -44,6 +44,7 @@ export async function openOffline({ configFile, dataDir }: GatewayOptions) {
     config,
     records,
     engine,
+    lists: () => lists.index()?.index.lists ?? [],
     reader,
     log,
     live: {

@@ -169,6 +169,7 @@ async function start(
     config,
     records,
     engine,
+    lists: () => lists.index()?.index.lists ?? [],
     reader,
     log,
     live: {

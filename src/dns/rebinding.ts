@@ -1,0 +1,34 @@
+// The guard against DNS rebinding: a name from outside may not lead a browser to an address inside. Names and networks of
+// `allow_private` may, and so may names with an upstream of their own.
+
+import { compileNetworks, isPrivateAddress, matchesNetworks } from '../policy/private-address.ts';
+
+export type RebindingGuard = {
+  /** whether an answer for `host` with these addresses (4 or 16 bytes each) must be withheld */
+  forbids(host: string, addresses: readonly Uint8Array[]): boolean;
+};
+
+/** Entries that read as an address or a network are networks; the rest are canonical names, with all below them. */
+export function createRebindingGuard(allowPrivate: readonly string[]): RebindingGuard {
+  const isNetwork = (entry: string): boolean => /^[0-9.]+(\/\d+)?$/.test(entry) || entry.includes(':');
+  const networks = compileNetworks(allowPrivate.filter(isNetwork));
+  const names = allowPrivate.filter((entry) => !isNetwork(entry)).map((name) => name.toLowerCase());
+  return {
+    forbids(host, addresses) {
+      if (addresses.length === 0) return false;
+      const inside = addresses.map(addressText).filter(isPrivateAddress);
+      if (inside.length === 0 || inside.every((address) => matchesNetworks(address, networks))) return false;
+      return !names.some((name) => host === name || host.endsWith(`.${name}`));
+    },
+  };
+}
+
+/** 4 or 16 bytes as an address in its plainest spelling. */
+export function addressText(bytes: Uint8Array): string {
+  if (bytes.length === 4) return bytes.join('.');
+  const groups: string[] = [];
+  for (let i = 0; i < 16; i += 2) {
+    groups.push((((bytes[i] as number) << 8) | (bytes[i + 1] as number)).toString(16));
+  }
+  return groups.join(':');
+}

@@ -1,0 +1,171 @@
+// Reading an upstream's answer once, when it comes: where its TTLs are, how long it may be kept, which further names it
+// leads through, which addresses it gives. Bounded by the packet, safe against pointer loops, never throws.
+
+import {
+  QUESTION,
+  TYPE_A,
+  TYPE_AAAA,
+  TYPE_CNAME,
+  TYPE_HTTPS,
+  TYPE_OPT,
+  TYPE_SOA,
+  TYPE_SVCB,
+  expandName,
+  skipName,
+  uint16,
+  uint32,
+} from './wire.ts';
+
+/** A record takes at least 11 bytes, so no message has more than these. */
+const MAX_RECORDS = 5957;
+/** Names of a CNAME chain that are looked at; a longer chain is taken for an attack. */
+const MAX_CHAIN = 24;
+const TYPE_DNAME = 39;
+
+/** What is worth knowing of an answer. */
+export type Response = {
+  /** the lower four bits, with the upper eight of OPT above them */
+  readonly rcode: number;
+  readonly truncated: boolean;
+  readonly questionEnd: number;
+  /** the message without OPT and what came after it: bytes up to here, with so many additional records */
+  readonly bodyEnd: number;
+  readonly additional: number;
+  /** offsets of the TTL of every record in the body */
+  readonly ttls: Uint16Array;
+  /** seconds for which the answer may be kept; 0 when it may not */
+  readonly lifetime: number;
+  /** names the answer leads through, in wire form */
+  readonly chain: readonly Uint8Array[];
+  /** every A and AAAA address, service hints included, as bytes within the message */
+  readonly addresses: readonly Uint8Array[];
+  /** extended errors the upstream gave, as options in wire form, or null */
+  readonly extendedErrors: Uint8Array | null;
+};
+
+/** Reads an answer; null when it is malformed or leads through too many names. */
+export function readResponse(message: Uint8Array): Response | null {
+  const { length } = message;
+  if (length < QUESTION || length > 65535 || uint16(message, 4) !== 1) return null;
+  const nameEnd = skipName(message, QUESTION, length);
+  if (nameEnd < 0 || nameEnd + 4 > length) return null;
+  const questionEnd = nameEnd + 4;
+  const answers = uint16(message, 6);
+  const authority = answers + uint16(message, 8);
+  const total = authority + uint16(message, 10);
+  if (total > MAX_RECORDS) return null;
+
+  const flags = uint16(message, 2);
+  const ttls: number[] = [];
+  const chain: Uint8Array[] = [];
+  const addresses: Uint8Array[] = [];
+  let rcode = flags & 15;
+  let lowest = 0x7fffffff;
+  let hasSoa = false;
+  let extendedErrors: Uint8Array | null = null;
+  let bodyEnd = questionEnd;
+  let additional = 0;
+
+  let at = questionEnd;
+  for (let record = 0; record < total; record++) {
+    const fields = skipName(message, at, length);
+    if (fields < 0 || fields + 10 > length) return null;
+    const type = uint16(message, fields);
+    const data = fields + 10;
+    const end = data + uint16(message, fields + 8);
+    if (end > length) return null;
+    if (type === TYPE_OPT) {
+      if (record < authority) return null;
+      rcode |= (message[fields + 4] as number) << 4;
+      extendedErrors = readExtendedErrors(message, data, end);
+      // Whatever follows OPT is additional and goes with it.
+      break;
+    }
+    const ttl = uint32(message, fields + 4);
+    ttls.push(fields + 4);
+    // A TTL with the top bit set counts as zero (RFC 2181, section 8).
+    lowest = Math.min(lowest, ttl > 0x7fffffff ? 0 : ttl);
+    if (record < answers) {
+      if (type === TYPE_CNAME || type === TYPE_DNAME) {
+        const name = readName(message, data);
+        if (name === null || chain.length === MAX_CHAIN) return null;
+        if (type === TYPE_CNAME) chain.push(name);
+      } else if (type === TYPE_A && end - data === 4) addresses.push(message.subarray(data, end));
+      else if (type === TYPE_AAAA && end - data === 16) addresses.push(message.subarray(data, end));
+      else if (type === TYPE_SVCB || type === TYPE_HTTPS) {
+        if (!readService(message, data, end, chain, addresses)) return null;
+      }
+    } else if (record < authority && type === TYPE_SOA && end - data >= 22) {
+      // RFC 2308, section 5: the lower of the SOA's own TTL and its minimum.
+      hasSoa = true;
+      lowest = Math.min(lowest, uint32(message, end - 4) & 0x7fffffff);
+    }
+    if (record >= authority) additional++;
+    at = bodyEnd = end;
+  }
+
+  const truncated = (flags & 0x0200) !== 0;
+  const negative = rcode === 3 || answers === 0;
+  // A denial without SOA says nothing of how long it holds (RFC 2308, section 5).
+  const keepable = !truncated && (rcode === 0 || rcode === 3) && (!negative || hasSoa) && ttls.length > 0;
+  return {
+    rcode,
+    truncated,
+    questionEnd,
+    bodyEnd,
+    additional,
+    ttls: Uint16Array.from(ttls),
+    lifetime: keepable ? lowest : 0,
+    chain,
+    addresses,
+    extendedErrors,
+  };
+}
+
+function readName(message: Uint8Array, at: number): Uint8Array | null {
+  const name = new Uint8Array(255);
+  const size = expandName(message, at, message.length, name);
+  return size < 0 ? null : name.slice(0, size);
+}
+
+/** The target and the address hints of a SVCB or HTTPS record (RFC 9460); false when it is malformed. */
+function readService(
+  message: Uint8Array,
+  data: number,
+  end: number,
+  chain: Uint8Array[],
+  addresses: Uint8Array[],
+): boolean {
+  if (data + 3 > end) return false;
+  let at = skipName(message, data + 2, end);
+  const target = readName(message, data + 2);
+  if (at < 0 || target === null || chain.length === MAX_CHAIN) return false;
+  // A target of `.` is the owner itself.
+  if (target.length > 1) chain.push(target);
+  while (at < end) {
+    if (at + 4 > end) return false;
+    const key = uint16(message, at);
+    const value = at + 4;
+    at = value + uint16(message, at + 2);
+    if (at > end) return false;
+    const size = key === 4 ? 4 : key === 6 ? 16 : 0;
+    if (size === 0) continue;
+    for (let from = value; from + size <= at; from += size) addresses.push(message.subarray(from, from + size));
+  }
+  return true;
+}
+
+/** The extended errors among OPT's options; all other options concern only the gateway and the upstream. */
+function readExtendedErrors(message: Uint8Array, from: number, end: number): Uint8Array | null {
+  const found: number[] = [];
+  let at = from;
+  while (at + 4 <= end) {
+    const next = at + 4 + uint16(message, at + 2);
+    if (next > end) break;
+    if (uint16(message, at) === 15 && next - at >= 6 && found.length + (next - at) <= 256) {
+      for (let i = at; i < next; i++) found.push(message[i] as number);
+    }
+    at = next;
+  }
+  return found.length === 0 ? null : Uint8Array.from(found);
+}
