@@ -2,6 +2,7 @@
 // again at any time.
 
 import type { Database } from 'better-sqlite3';
+import type { OutboxRow } from '../state/outbox.ts';
 
 /** A row of the `overrides` view, without `uses`, which is counted here. Times are UTC ms. */
 export type OverrideCopy = {
@@ -40,6 +41,8 @@ export type Copies = {
   /** upserts by id, all or none; throws what SQLite throws */
   overrides(rows: readonly OverrideCopy[]): void;
   changes(rows: readonly ChangeCopy[]): void;
+  /** rows of state.db's outbox, whose payloads are the JSON of the two types above */
+  fromOutbox(rows: readonly OutboxRow[]): void;
 };
 
 export function createCopies(db: Database): Copies {
@@ -49,43 +52,48 @@ export function createCopies(db: Database): Copies {
   const putChange = db.prepare(
     'INSERT OR REPLACE INTO change_copies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
   );
+  const overrides = (rows: readonly OverrideCopy[]) => {
+    for (const r of rows) {
+      putOverride.run(
+        r.id,
+        JSON.stringify(r.names),
+        JSON.stringify(r.scope),
+        r.requestedBy,
+        r.decidedBy,
+        r.reason,
+        r.from,
+        r.until,
+        r.endedAt,
+        r.endedWhy,
+      );
+    }
+  };
+  const changes = (rows: readonly ChangeCopy[]) => {
+    for (const r of rows) {
+      putChange.run(
+        r.id,
+        r.at,
+        r.who,
+        r.role,
+        r.what,
+        r.before,
+        r.after,
+        r.reason,
+        r.approvedBy,
+        r.prevHash,
+        r.hash,
+      );
+    }
+  };
+  const fromOutbox = (rows: readonly OutboxRow[]) => {
+    for (const { kind, payload } of rows) {
+      if (kind === 'override') overrides([JSON.parse(payload)]);
+      else changes([JSON.parse(payload)]);
+    }
+  };
   return {
-    overrides(rows) {
-      db.transaction(() => {
-        for (const r of rows) {
-          putOverride.run(
-            r.id,
-            JSON.stringify(r.names),
-            JSON.stringify(r.scope),
-            r.requestedBy,
-            r.decidedBy,
-            r.reason,
-            r.from,
-            r.until,
-            r.endedAt,
-            r.endedWhy,
-          );
-        }
-      }).immediate();
-    },
-    changes(rows) {
-      db.transaction(() => {
-        for (const r of rows) {
-          putChange.run(
-            r.id,
-            r.at,
-            r.who,
-            r.role,
-            r.what,
-            r.before,
-            r.after,
-            r.reason,
-            r.approvedBy,
-            r.prevHash,
-            r.hash,
-          );
-        }
-      }).immediate();
-    },
+    overrides: (rows) => db.transaction(overrides).immediate(rows),
+    changes: (rows) => db.transaction(changes).immediate(rows),
+    fromOutbox: (rows) => db.transaction(fromOutbox).immediate(rows),
   };
 }

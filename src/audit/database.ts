@@ -5,6 +5,13 @@ import { existsSync, renameSync } from 'node:fs';
 import Sqlite, { type Database } from 'better-sqlite3';
 import { APPLICATION_ID, configure, migrate } from './schema.ts';
 
+/** How the gateway's log takes a line; `fields` are the rest of an AuditNotice. */
+export type AuditLog = (
+  level: AuditNotice['level'],
+  message: string,
+  fields: Record<string, unknown>,
+) => void;
+
 /** What the audit room tells the gateway's log. `problem` and `advice` are plain words; no personal data. */
 export type AuditNotice = {
   readonly level: 'info' | 'warn' | 'error';

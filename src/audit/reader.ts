@@ -6,6 +6,10 @@ import Sqlite, { type Database } from 'better-sqlite3';
 import { createSearch, MAX_PAGE, type EventFilter, type EventRow, type Page, type Search } from './search.ts';
 import { verifyChain, type VerifyResult } from './verify.ts';
 
+export type { EventFilter, EventRow, Page } from './search.ts';
+
+export type EventPage = Page<EventRow>;
+
 /** A row of the `overrides` view, with its JSON texts read. */
 export type OverrideRow = {
   readonly id: string;
@@ -63,7 +67,7 @@ export type PageFilter = {
 
 export type Reader = {
   /** newest first; throws a RangeError for a wrong cursor, and what SQLite throws when the file is damaged */
-  events(filter: EventFilter): Page<EventRow>;
+  events(filter: EventFilter): EventPage;
   /** newest first by `from_at`; `from` and `to` bound it */
   overrides(filter: PageFilter): Page<OverrideRow>;
   /** newest first by `at` */
@@ -79,8 +83,8 @@ export type Reader = {
 
 export type ReaderDeps = {
   readonly file: string;
-  /** ms, any origin */
-  readonly clock: () => number;
+  /** ms, any origin; the process's own clock unless told */
+  readonly clock?: () => number;
   /** how long a page of events may take; 250 unless told */
   readonly budgetMs?: number;
 };
@@ -90,7 +94,8 @@ const MAX_SUMS = 10_000;
 
 /** Opens lazily: the file may not exist yet. Every method throws while there is none. */
 export function openReader(deps: ReaderDeps): Reader {
-  const { file, clock } = deps;
+  const { file } = deps;
+  const clock = deps.clock ?? (() => performance.now());
   let held: { db: Database; search: Search; inode: number } | null = null;
 
   /** The connection, a new one when the writer has set a damaged file aside and begun another. */

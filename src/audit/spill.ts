@@ -15,12 +15,13 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { decodeDecision, MAX_EVENT_BYTES, type DecodedDecision } from './event.ts';
+import type { Decision } from '../policy/types.ts';
+import { decodeDecision, encodeDecision, MAX_EVENT_BYTES, type DecodedDecision } from './event.ts';
 
 export type Spill = {
-  /** appends an encoded event; false when the spill is at its bound or the disk refuses: the caller counts the loss */
-  append(bytes: Uint8Array, offset: number, length: number): boolean;
-  /** finishes the file in hand, so that the writer can take it; call it when the ring has room again */
+  /** false when the spill is at its bound or the disk refuses: the caller counts the loss. Never throws */
+  append(decision: Decision): boolean;
+  /** finishes the file in hand, so that the writer can take it: call it about once a second, and before the end */
   roll(): void;
   /** bytes in the file in hand */
   pending(): number;
@@ -77,16 +78,16 @@ export function createSpill(deps: SpillDeps): Spill {
   };
 
   return {
-    append(bytes, offset, length) {
-      if (length <= 0 || length > MAX_EVENT_BYTES) return false;
+    append(decision) {
       try {
+        const length = encodeDecision(decision, record, RECORD_HEAD);
+        if (length < 0) return false;
         if (fd < 0) begin();
         const whole = RECORD_HEAD + length;
         if (others + size + whole > maxBytes) {
           roll();
           return false;
         }
-        record.set(bytes.subarray(offset, offset + length), RECORD_HEAD);
         record.writeUInt32LE(length, 0);
         record.writeUInt32LE(crc32(record.subarray(RECORD_HEAD, whole)), 4);
         const wrote = writeSync(fd, record, 0, whole);

@@ -5,9 +5,10 @@
 import { statfsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Database } from 'better-sqlite3';
+import type { OutboxRow } from '../state/outbox.ts';
 import { createBallast } from './ballast.ts';
 import { createCopies, type ChangeCopy, type OverrideCopy } from './copies.ts';
-import { failureKind, openDatabase, setAside, type AuditNotice } from './database.ts';
+import { failureKind, openDatabase, setAside, type AuditLog, type AuditNotice } from './database.ts';
 import { createEntryWriter, type EntryWriter } from './entries.ts';
 import type { DecodedDecision } from './event.ts';
 import { createRetention, type RetentionStep, type RetentionRules } from './retention.ts';
@@ -20,7 +21,7 @@ export type StoreDeps = {
   readonly site: string;
   /** UTC ms */
   readonly now: () => number;
-  readonly log: (notice: AuditNotice) => void;
+  readonly log: AuditLog;
   /** `full` (default): a committed batch survives a power cut; `normal`: it may not, and an SD card lives longer */
   readonly sync?: 'full' | 'normal';
   /** bytes of the file `ballast` beside the database that is freed on a full disk; 0 for none; 16 MiB unless told */
@@ -36,21 +37,27 @@ export type StoreDeps = {
   readonly connect?: (file: string) => Database;
 };
 
-export type StoreCounters = {
+/** The part of StoreDeps that is plain data, to be sent to a thread. */
+export type StoreSettings = Omit<StoreDeps, 'now' | 'log' | 'connect'>;
+
+/** Counts since the store was opened. */
+export type StoreStats = {
   /** events whose rows are in the database */
-  readonly written: number;
+  written: number;
   /** of those taken in, events that joined a row that was there */
-  readonly coalesced: number;
-  /** events given up because neither disk nor memory would hold them */
-  readonly lost: { readonly visits: number; readonly kept: number };
+  coalesced: number;
+  /** visits given up because neither disk nor memory would hold them */
+  lostVisits: number;
+  /** blocks and overrides given up likewise */
+  lostKept: number;
   /** events taken in from spill files */
-  readonly spilled: number;
+  spilled: number;
   /** rows that wait in memory now */
-  readonly held: number;
-  /** rows removed by retention or erasure since the start */
-  readonly removed: number;
+  held: number;
+  /** rows removed by retention or erasure */
+  removed: number;
   /** times that a damaged database was replaced: copies of overrides and changes must then be sent again */
-  readonly replaced: number;
+  replaced: number;
 };
 
 export type Store = {
@@ -59,27 +66,31 @@ export type Store = {
    * and is tried again with the next call. Never throws.
    */
   write(batch: readonly DecodedDecision[]): boolean;
-  /** copies from state.db's outbox, upserted by id: sending one twice is harmless. False: not stored, send again */
-  overrides(rows: readonly OverrideCopy[]): boolean;
-  changes(rows: readonly ChangeCopy[]): boolean;
+  /** copies of overrides, upserted by id: sending one twice is harmless. Throws when they are not stored: send again */
+  overrides(rows: readonly OverrideCopy[]): void;
+  /** likewise, of the change log */
+  changes(rows: readonly ChangeCopy[]): void;
+  /** rows of state.db's outbox, all or none; throws likewise */
+  copy(rows: readonly OutboxRow[]): void;
   /** takes in the finished spill files of a directory, one after the other; returns the events taken */
   takeSpills(dir: string): number;
   /** seals what is final and takes one small step of retention; `more` asks for another soon. Never throws */
   maintain(now: number): RetentionStep;
   /** removes up to `limit` rows of a person or an address for good; returns how many, 0 when done. Throws as SQLite does */
   erase(who: { readonly user?: string; readonly client?: string }, limit: number): number;
-  counters(): StoreCounters;
+  stats(): StoreStats;
   close(): void;
 };
 
 /** Opens or makes the audit database. Throws when the file can neither be opened nor made. */
 export function openStore(deps: StoreDeps): Store {
-  const { file, now, log } = deps;
+  const { file, now } = deps;
   const maxHeld = deps.maxHeld ?? 20_000;
   const remembered = deps.maxRemembered ?? 20_000;
   const ballast = createBallast(join(dirname(file), 'ballast'), deps.ballastBytes ?? 16 << 20);
   const book = createRowBook({ burst: deps.burst ?? 20, limit: remembered });
   const lost = { visits: 0, kept: 0 };
+  const log = ({ level, message, ...fields }: AuditNotice) => deps.log(level, message, fields);
   let [written, coalesced, spilled, replaced, removed] = [0, 0, 0, 0, 0];
   let waiting = 0;
   let spilledWaiting = 0;
@@ -275,8 +286,9 @@ export function openStore(deps: StoreDeps): Store {
       take(batch);
       return commit();
     },
-    overrides: (rows) => withRescue(() => open.copies.overrides(rows)) === null,
-    changes: (rows) => withRescue(() => open.copies.changes(rows)) === null,
+    overrides: (rows) => orThrow(withRescue(() => open.copies.overrides(rows))),
+    changes: (rows) => orThrow(withRescue(() => open.copies.changes(rows))),
+    copy: (rows) => orThrow(withRescue(() => open.copies.fromOutbox(rows))),
     takeSpills(dir) {
       let taken = 0;
       for (const { name, path } of listSpills(dir)) {
@@ -316,10 +328,11 @@ export function openStore(deps: StoreDeps): Store {
       removed += gone;
       return gone;
     },
-    counters: () => ({
+    stats: () => ({
       written,
       coalesced,
-      lost: { ...lost },
+      lostVisits: lost.visits,
+      lostKept: lost.kept,
       spilled,
       held: book.dirty.length,
       removed,
@@ -351,4 +364,8 @@ function freeSpace(file: string): string {
   } catch {
     return 'an unknown amount';
   }
+}
+
+function orThrow(error: unknown): void {
+  if (error !== null) throw error;
 }
