@@ -223,6 +223,7 @@ export async function measureLookup(listsDir: string): Promise<BenchRow[]> {
     rows.push({ name: 'lookup, popular unlisted name, wire', ...timeLookups(index, free, true), unit: 'ns' });
     rows.push({ name: 'popular names on some list', figure: popular.length - free.length, unit: 'names' });
   }
+  const some = listed.filter((_, i) => i % 8 === 0);
   rows.push(
     { name: 'hash collisions among listed names', figure: oracle.names.size - index.names, unit: 'names' },
     { name: 'mismatches, every listed name', figure: countMismatches(index, oracle, listed), unit: 'names' },
@@ -232,8 +233,8 @@ export async function measureLookup(listsDir: string): Promise<BenchRow[]> {
       unit: 'names',
     },
     {
-      name: 'mismatches, each with a letter altered',
-      figure: countMismatches(index, oracle, altered(listed)),
+      name: 'mismatches, every eighth with a letter altered',
+      figure: countMismatches(index, oracle, altered(some)),
       unit: 'names',
     },
     { name: 'mismatches, popular names', figure: countMismatches(index, oracle, popular), unit: 'names' },

@@ -30,6 +30,8 @@ export type Written = 'name' | 'below' | 'wildcard';
 
 /** Where a reader reports what it found on the present line. Blank lines and comments are not reported. */
 export type LineSink = {
+  /** takes the text if it is a name as it stands, as most lines of most lists are; otherwise reports nothing */
+  plainEntry(text: string, written: Written): boolean;
   entry(text: string, written: Written): void;
   exception(text: string, written: Written): void;
   skip(why: SkipReason): void;
@@ -54,7 +56,7 @@ export function wordsOf(line: string): string[] {
 
 /** Whether a word is an address as hosts files have them: IPv4, IPv6 with or without a zone, or a bare `0`. */
 export function isHostsAddress(word: string): boolean {
-  if (word === '0') return true;
+  if (word === '0.0.0.0' || word === '127.0.0.1' || word === '0') return true;
   const zone = word.indexOf('%');
   return isIpLiteral(zone < 0 ? word : word.slice(0, zone));
 }

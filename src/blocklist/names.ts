@@ -61,16 +61,33 @@ export function isIpLiteral(name: string): boolean {
 }
 
 function isIpv4(text: string): boolean {
-  const first = text.charCodeAt(0);
-  if (!(first >= 48 && first <= 57) || text.length > 15) return false;
-  const parts = text.split('.');
-  return (
-    parts.length === 4 && parts.every((part) => /^(?:0|[1-9][0-9]{0,2})$/.test(part) && Number(part) < 256)
-  );
+  const length = text.length;
+  // nearly every text is a name: its last character tells most of them from an address
+  if (length < 7 || length > 15 || !isDigit(text.charCodeAt(length - 1))) return false;
+  let dots = 0;
+  let digits = 0;
+  let value = 0;
+  for (let i = 0; i < length; i++) {
+    const c = text.charCodeAt(i);
+    if (c === 46) {
+      if (digits === 0) return false;
+      dots++;
+      digits = 0;
+      value = 0;
+    } else {
+      if (!isDigit(c) || (digits > 0 && value === 0)) return false;
+      value = value * 10 + c - 48;
+      digits++;
+      if (value > 255) return false;
+    }
+  }
+  return dots === 3 && digits > 0;
 }
 
+const isDigit = (c: number): boolean => c >= 48 && c <= 57;
+
 function isIpv6(text: string): boolean {
-  if (text.length > 45 || !text.includes(':')) return false;
+  if (text.length > 45 || !colonNearStart(text)) return false;
   const halves = text.split('::');
   if (halves.length > 2) return false;
   let groups = 0;
@@ -85,6 +102,12 @@ function isIpv6(text: string): boolean {
     }
   }
   return halves.length === 2 ? groups < 8 : groups === 8;
+}
+
+/** The first colon of an IPv6 address comes after four digits at most. */
+function colonNearStart(text: string): boolean {
+  for (let i = 0; i < 5; i++) if (text.charCodeAt(i) === 58) return true;
+  return false;
 }
 
 /** The last `suffix + 1` labels of a canonical name: the entry that a match of that suffix number stands for. */

@@ -3,7 +3,7 @@
 
 import { isHostsAddress, nameIn, wordsOf } from './line-reader.ts';
 import type { LineReader, LineSink, SkipReason, Written } from './line-reader.ts';
-import { isIpLiteral } from './names.ts';
+import { canonicalName, isIpLiteral } from './names.ts';
 import { readAdblockLine } from './read-adblock.ts';
 import { readDnsmasqLine } from './read-dnsmasq.ts';
 import { readDomainsLine } from './read-domains.ts';
@@ -66,13 +66,17 @@ export function createListParser({
   const reasons: Partial<Record<SkipReason, number>> = {};
   const examples: ListReport['examples'][number][] = [];
 
-  function take(text: string, written: Written, excepts: boolean): void {
+  function find(text: string, written: Written, excepts: boolean): void {
     const found = nameIn(text, toAscii);
-    if ('why' in found) return sink.skip(found.why);
-    const { name } = found;
+    if ('why' in found) sink.skip(found.why);
+    else take(found.name, written, excepts);
+  }
+
+  function take(name: string, written: Written, excepts: boolean): void {
     if (excepts && source.sealed) return sink.skip('an exception in a sealed list');
-    const address = isIpLiteral(name);
-    if (written !== 'wildcard' && !address && !name.includes('.')) {
+    const dotted = name.indexOf('.') >= 0; // includes() is several times slower
+    const address = (!dotted || endsInDigit(name)) && isIpLiteral(name);
+    if (written !== 'wildcard' && !address && !dotted) {
       return sink.skip('a single label, which would cover a whole top-level domain');
     }
     let below = source.match === 'format' ? written !== 'name' : source.match === 'suffix';
@@ -87,8 +91,14 @@ export function createListParser({
   }
 
   const sink: LineSink = {
-    entry: (text, written) => take(text, written, false),
-    exception: (text, written) => take(text, written, true),
+    plainEntry(text, written) {
+      const name = canonicalName(text, toAscii);
+      if (name === null) return false;
+      take(name, written, false);
+      return true;
+    },
+    entry: (text, written) => find(text, written, false),
+    exception: (text, written) => find(text, written, true),
     skip(why) {
       skipped++;
       const count = (reasons[why] ?? 0) + 1;
@@ -147,6 +157,11 @@ function readerOf(format: SettledFormat): LineReader {
     case 'squidguard':
       return readDomainsLine;
   }
+}
+
+function endsInDigit(name: string): boolean {
+  const last = name.charCodeAt(name.length - 1);
+  return last >= 48 && last <= 57;
 }
 
 /** A line fit for a report. Copied character by character, because a slice would keep the whole chunk of file alive. */

@@ -7,6 +7,7 @@ import { isHostsAddress } from './line-reader.ts';
 import type { LineSink } from './line-reader.ts';
 
 export function readDomainsLine(line: string, sink: LineSink): void {
+  if (sink.plainEntry(line, 'below')) return;
   const first = line.charCodeAt(0);
   if (first === 35 || first === 33 || first === 59 || line.startsWith('//')) return; // # ! ; //
   let end = 0;
