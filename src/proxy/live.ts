@@ -1,0 +1,88 @@
+// What is open now and may have to end: tunnels and requests under way. They are decided again when something changes, and by
+// themselves at the time their verdict runs out, with one timer for all.
+
+import type { Channel, Engine, Verdict } from '../policy/types.ts';
+
+export type Open = {
+  readonly clientAddress: string;
+  readonly host: string;
+  readonly channel: Channel;
+  verdict: Verdict;
+  /** what was let through may not go on */
+  end(verdict: Verdict): void;
+};
+
+export type Live = {
+  add(open: Open): void;
+  remove(open: Open): void;
+  /** decides everything again */
+  recheck(now: number): void;
+  readonly count: number;
+  /** stops the timer; nothing is ended */
+  stop(): void;
+};
+
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+export function createLive(deps: { engine: Engine; now: () => number }): Live {
+  const { engine } = deps;
+  const all = new Set<Open>();
+  let timer: NodeJS.Timeout | null = null;
+  let due = Infinity;
+
+  const decideAgain = (which: readonly Open[], now: number) => {
+    for (const open of which) {
+      const verdict = engine.decideHost(open.host, engine.client(open.clientAddress), now, open.channel);
+      if (verdict.action === 'allow') {
+        open.verdict = { ...open.verdict, until: verdict.until };
+        continue;
+      }
+      all.delete(open);
+      open.end(verdict);
+    }
+  };
+
+  const arm = () => {
+    let earliest = Infinity;
+    for (const { verdict } of all)
+      if (verdict.until !== null && verdict.until < earliest) earliest = verdict.until;
+    set(earliest);
+  };
+
+  const set = (at: number) => {
+    if (timer !== null) clearTimeout(timer);
+    timer = null;
+    due = at;
+    if (at === Infinity) return;
+    const wait = Math.min(Math.max(at - deps.now(), 10), LONGEST_TIMER);
+    timer = setTimeout(() => {
+      const now = deps.now();
+      const ran = [...all].filter(({ verdict }) => verdict.until !== null && verdict.until <= now);
+      decideAgain(ran, now);
+      arm();
+    }, wait);
+    timer.unref();
+  };
+
+  return {
+    add(open) {
+      all.add(open);
+      if (open.verdict.until !== null && open.verdict.until < due) set(open.verdict.until);
+    },
+    remove(open) {
+      all.delete(open);
+    },
+    recheck(now) {
+      decideAgain([...all], now);
+      arm();
+    },
+    get count() {
+      return all.size;
+    },
+    stop() {
+      if (timer !== null) clearTimeout(timer);
+      timer = null;
+      due = Infinity;
+    },
+  };
+}

@@ -1,0 +1,124 @@
+// Which addresses a request may be led to: never into the gateway or the private network, by literal or by DNS answer,
+// unless `allowPrivate` names it. What comes out is what is connected to; nothing is resolved again after the check.
+
+import { domainToASCII } from 'node:url';
+import { canonicalName } from '../blocklist/names.ts';
+import { formatAddress, parseAddress, parseNetwork } from '../policy/networks.ts';
+import { compileNetworks, isPrivateAddress, matchesNetworks } from '../policy/private-address.ts';
+import type { Reason } from '../policy/types.ts';
+import type { Lookup } from '../resolver/types.ts';
+import { isWebPort } from './target.ts';
+import type { Target } from './target.ts';
+import type { PageKind } from './texts.ts';
+import type { ProxySettings } from './types.ts';
+
+/** Why the proxy itself will not or cannot go there. */
+export type Refusal = {
+  readonly status: 403 | 502 | 504;
+  readonly kind: PageKind;
+  readonly action: 'block' | 'error';
+  readonly reason: Reason;
+  readonly rule: string;
+};
+
+export type Reach = {
+  /** what can be said before anything is resolved; null when nothing speaks against it */
+  precheck(target: Target, channel: 'http' | 'connect'): Refusal | null;
+  /** the addresses of a name that may be connected to, in the order to try them; never rejects */
+  resolve(target: Target): Promise<readonly string[] | Refusal>;
+};
+
+const INSIDE: Refusal = {
+  status: 403,
+  kind: 'inside',
+  action: 'block',
+  reason: 'private-address',
+  rule: 'the gateway and inside addresses are not reached through the proxy (allow_private)',
+};
+const HERE = compileNetworks(['0.0.0.0/8', '127.0.0.0/8', '::', '::1']);
+
+/**
+ * Throws an Error that names the entry when `allowPrivate` holds what is neither a name nor a network.
+ */
+export function createReach(deps: { lookup: Pick<Lookup, 'addresses'>; settings: ProxySettings }): Reach {
+  const { lookup, settings } = deps;
+  const { own, connectPorts } = settings;
+  const networks = settings.allowPrivate.filter((entry) => parseNetwork(entry) !== null);
+  const allowedNetworks = compileNetworks(networks);
+  const allowedNames = new Set(
+    settings.allowPrivate
+      .filter((entry) => !networks.includes(entry))
+      .map((entry) => {
+        const name = canonicalName(entry.replace(/^\*\./, ''), domainToASCII);
+        if (name === null) throw new Error(`allow_private: ${entry} is neither a host name nor a network`);
+        return name;
+      }),
+  );
+  const ownHost = own.host === null ? null : canonicalName(own.host, domainToASCII);
+  const ownAddresses = new Set(own.addresses.map(normalAddress));
+  const ownPorts = new Set(own.ports ?? []);
+  const ports = connectPorts === 'any' ? null : new Set(connectPorts);
+
+  const isAllowedName = (host: string): boolean => {
+    for (let name = host; ; name = name.slice(name.indexOf('.') + 1)) {
+      if (allowedNames.has(name)) return true;
+      if (!name.includes('.')) return false;
+    }
+  };
+
+  const mayConnect = (address: string, host: string, port: number): boolean => {
+    const isOwn = ownAddresses.has(normalAddress(address));
+    if (ownPorts.has(port) && (isOwn || matchesNetworks(address, HERE))) return false;
+    if (!isOwn && !isPrivateAddress(address)) return true;
+    return matchesNetworks(address, allowedNetworks) || isAllowedName(host);
+  };
+
+  return {
+    precheck(target, channel) {
+      if (target.host === ownHost) return INSIDE;
+      if (target.isAddress && !mayConnect(target.host, target.host, target.port)) return INSIDE;
+      if (channel === 'connect' ? ports !== null && !ports.has(target.port) : !isWebPort(target.port))
+        return {
+          status: 403,
+          kind: 'port',
+          action: 'block',
+          reason: 'port',
+          rule:
+            channel === 'connect'
+              ? `port ${target.port} is not in connect_ports`
+              : `port ${target.port} is not for the web`,
+        };
+      return null;
+    },
+
+    async resolve(target) {
+      if (target.isAddress) return [target.host];
+      let found;
+      try {
+        found = await lookup.addresses(target.host);
+      } catch (error) {
+        return failure(
+          504,
+          'timeout',
+          `no resolver answered: ${error instanceof Error ? error.message : 'unknown'}`,
+        );
+      }
+      if (found.length === 0) return failure(502, 'not-found', 'the name has no address');
+      // a name of both kinds is reached at its outside addresses only
+      const open = found
+        .map(({ address }) => address)
+        .filter((address) => mayConnect(address, target.host, target.port));
+      return open.length === 0 ? INSIDE : open;
+    },
+  };
+}
+
+/** A refusal for what failed further out. */
+export function failure(status: 502 | 504, kind: PageKind, rule: string): Refusal {
+  return { status, kind, action: 'error', reason: 'upstream', rule };
+}
+
+function normalAddress(text: string): string {
+  const address = parseAddress(text);
+  return address === null ? text : formatAddress(address);
+}
