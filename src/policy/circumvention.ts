@@ -5,7 +5,7 @@ import type { Seed } from '../blocklist/types.ts';
 import { createSuffixTable, type SuffixTable } from './suffix-table.ts';
 
 /** `canary`: blocked for every group, because the block is the signal that software waits for. `relay`: by the group's `bypass`. */
-export type CircumventionKind = 'canary' | 'relay' | 'resolver';
+type CircumventionKind = 'canary' | 'relay' | 'resolver';
 
 export type CircumventionName = { readonly name: string; readonly kind: CircumventionKind };
 

@@ -11,7 +11,7 @@ import {
 } from './networks.ts';
 import type { Client, ClientModel, PolicyModel } from './types.ts';
 
-export type ClientEntry = {
+type ClientEntry = {
   readonly model: ClientModel;
   readonly index: number;
   readonly suspended: SuspensionFact | null;

@@ -6,7 +6,7 @@ import { FAR, type Group } from './groups.ts';
 import { createSuffixTable, findRow, type SuffixTable } from './suffix-table.ts';
 import type { PolicyModel } from './types.ts';
 
-export type LocalRule = {
+type LocalRule = {
   readonly name: string;
   readonly deny: boolean;
   /** group index, or the number of groups for the school */
@@ -58,7 +58,7 @@ export function findLocalRule(lists: LocalLists, hashes: NameHashes, group: Grou
       const rule = rules[at] as LocalRule;
       const near = group.nearness[rule.scope] as number;
       // suffixes come longest first, so within a scope only a deny of the same name can still win
-      if (near < bestNear || (near === bestNear && near !== FAR && suffix === bestSuffix && rule.deny)) {
+      if (near < bestNear || (near === bestNear && suffix === bestSuffix && rule.deny)) {
         best = at;
         bestNear = near;
         bestSuffix = suffix;

@@ -4,7 +4,7 @@ import type { NameHashes, Seed } from '../blocklist/types.ts';
 import { createSuffixTable, findRow, type SuffixTable } from './suffix-table.ts';
 import type { Client, Override } from './types.ts';
 
-export type CompiledOverride = {
+type CompiledOverride = {
   readonly id: string;
   readonly groups: ReadonlySet<string>;
   readonly classes: ReadonlySet<string>;
