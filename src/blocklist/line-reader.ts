@@ -40,12 +40,17 @@ export type LineSink = {
 /** Reads one line, trimmed, never empty. Never throws. */
 export type LineReader = (line: string, sink: LineSink) => void;
 
-/** The line's words, split at spaces and control characters. */
+/** White space within a line; other control characters are rubbish, not separators. */
+export function isBlank(c: number): boolean {
+  return c === 32 || (c >= 9 && c <= 13);
+}
+
+/** The line's words, split at white space. */
 export function wordsOf(line: string): string[] {
   const words: string[] = [];
   let start = -1;
   for (let i = 0; i < line.length; i++) {
-    if (line.charCodeAt(i) <= 32) {
+    if (isBlank(line.charCodeAt(i))) {
       if (start >= 0) words.push(line.slice(start, i));
       start = -1;
     } else if (start < 0) start = i;

@@ -29,8 +29,10 @@ export function readAdblockLine(line: string, sink: LineSink): void {
   const tail = end < 0 ? '' : rest.slice(end);
   // what may follow the name without narrowing it to a part of the site: `^`, `^|`, `^*`, an empty path, options
   const whole = /^(?:\^?\|?|\^\*|\/)(?:\$(.*))?$/.exec(tail);
-  if (!whole)
+  if (!whole) {
+    if (tail.startsWith('://')) return sink.skip('a pattern');
     return sink.skip(tail.startsWith(':') ? 'a port: only part of a site' : 'a path: only part of a site');
+  }
   const options = whole[1]?.split(',') ?? [];
   if (!options.every((option) => (excepts ? option === 'important' : WHOLE_SITE.has(option)))) {
     return sink.skip('a rule with options');

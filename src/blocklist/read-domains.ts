@@ -3,7 +3,7 @@
 
 import { readAdblockLine } from './read-adblock.ts';
 import { readHostsLine } from './read-hosts.ts';
-import { isHostsAddress } from './line-reader.ts';
+import { isBlank, isHostsAddress } from './line-reader.ts';
 import type { LineSink } from './line-reader.ts';
 
 export function readDomainsLine(line: string, sink: LineSink): void {
@@ -11,7 +11,7 @@ export function readDomainsLine(line: string, sink: LineSink): void {
   const first = line.charCodeAt(0);
   if (first === 35 || first === 33 || first === 59 || line.startsWith('//')) return; // # ! ; //
   let end = 0;
-  while (end < line.length && line.charCodeAt(end) > 32 && line.charCodeAt(end) !== 35) end++;
+  while (end < line.length && !isBlank(line.charCodeAt(end)) && line.charCodeAt(end) !== 35) end++;
   const word = line.slice(0, end);
   if (first === 124 || (first === 64 && line.startsWith('@@'))) return readAdblockLine(line, sink);
   if (end < line.length) {

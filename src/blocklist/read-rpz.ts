@@ -1,7 +1,7 @@
 // Reads the lines of a response policy zone: `name CNAME .` blocks that name, `*.name CNAME .` all below it,
 // `CNAME rpz-passthru.` is an exception. Triggers on addresses and servers are skipped.
 
-import { wordsOf } from './line-reader.ts';
+import { isBlank, wordsOf } from './line-reader.ts';
 import type { LineReader, LineSink, Written } from './line-reader.ts';
 
 /** A parenthesis open for longer than this is a slip of the pen, not a record. */
@@ -54,7 +54,7 @@ export function createRpzReader(): LineReader {
       if (/^\$origin$/i.test(words[0] as string)) origin = (words[1] ?? '').toLowerCase().replace(/\.$/, '');
       return;
     }
-    if (text.charCodeAt(0) > 32) owner = words.shift() as string;
+    if (!isBlank(text.charCodeAt(0))) owner = words.shift() as string;
     // TTL and class may come in either order (RFC 1035, 5.1)
     while (/^(?:[0-9]+[smhdw]?|IN)$/i.test(words[0] ?? '')) words.shift();
     const type = (words[0] ?? '').toUpperCase();

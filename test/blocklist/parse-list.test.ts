@@ -1,0 +1,428 @@
+// List formats: what each line yields, what is skipped and why. Tables per format, then hostile files.
+
+import { domainToASCII } from 'node:url';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { createListParser, detectFormat } from '../../src/blocklist/parse-list.ts';
+import type { ListReport } from '../../src/blocklist/parse-list.ts';
+import type { ListFormat, ListSource } from '../../src/blocklist/types.ts';
+
+const SUFFIXES = new Set(['com', 'uk', 'co.uk', 'io', 'github.io']);
+
+function parse(
+  format: ListFormat,
+  lines: readonly string[],
+  more: Partial<ListSource> = {},
+): { entries: string[]; report: ListReport } {
+  const entries: string[] = [];
+  const parser = createListParser({
+    source: { name: 'l', category: 'c', sealed: false, format, match: 'format', ...more },
+    toAscii: domainToASCII,
+    isPublicSuffix: (name) => SUFFIXES.has(name),
+    onEntry: (name, kind) => entries.push(`${kind} ${name}`),
+  });
+  for (const line of lines) parser.line(line);
+  return { entries, report: parser.end() };
+}
+
+/** One line: its entries, or the reasons for skipping, or nothing for a comment. */
+function one(format: ListFormat, line: string, more: Partial<ListSource> = {}): string {
+  const { entries, report } = parse(format, [line], more);
+  return [...entries, ...Object.keys(report.reasons).map((why) => `skip: ${why}`)].join(', ');
+}
+
+const PATH = 'skip: a path: only part of a site';
+const PORT = 'skip: a port: only part of a site';
+const BAD = 'skip: not a domain name';
+const SINGLE = 'skip: a single label, which would cover a whole top-level domain';
+const SEVERAL = 'skip: more than one thing on the line';
+const LOCAL = 'skip: a local name';
+const SETTING = 'skip: a setting, not an entry';
+const FORWARD = 'skip: forwarded to a server, not blocked';
+const COSMETIC = 'skip: a cosmetic rule';
+const OPTIONS = 'skip: a rule with options';
+const PATTERN = 'skip: a pattern';
+const REGEX = 'skip: a regular expression';
+const TRIGGER = 'skip: an RPZ trigger or action that is not a blocked name';
+const OUTSIDE = 'skip: outside the zone';
+
+describe('domains', () => {
+  it.each([
+    ['example.com', 'suffix example.com'],
+    ['  Example.COM.\t\r', 'suffix example.com'],
+    ['\ufeffexample.com', 'suffix example.com'],
+    ['example.com # why', 'suffix example.com'],
+    ['example.com   #Tag - (words, more)', 'suffix example.com'],
+    ['example.com#why', 'suffix example.com'],
+    ['example.com\t; why', 'suffix example.com'],
+    ['bücher.example', 'suffix xn--bcher-kva.example'],
+    ['пример.рф # why', 'suffix xn--e1afmkfd.xn--p1ai'],
+    ['.example.com', 'suffix example.com'],
+    ['.zip', 'suffix zip'],
+    ['.zip  #Archive', 'suffix zip'],
+    ['*.example.com', 'suffix example.com'],
+    ['*.zip', 'suffix zip'],
+    ['||example.com^', 'suffix example.com'],
+    ['@@||example.com^', 'except-suffix example.com'],
+    ['0.0.0.0 example.com', 'exact example.com'],
+    ['http://example.com', 'suffix example.com'],
+    ['https://Example.com/', 'suffix example.com'],
+    ['https://example.com:443/', 'suffix example.com'],
+    ['example.com:80', 'suffix example.com'],
+    ['192.0.2.7', 'exact 192.0.2.7'],
+    ['2001:DB8:0::1', 'exact 2001:db8::1'],
+    ['[2001:db8::1]', 'exact 2001:db8::1'],
+    ['com', SINGLE],
+    ['intranet', SINGLE],
+    ['co.uk', 'exact co.uk'],
+    ['.co.uk', 'suffix co.uk'],
+    ['*.github.io', 'suffix github.io'],
+    ['github.io # hosting', 'exact github.io'],
+    ['a.github.io', 'suffix a.github.io'],
+    ['', ''],
+    ['   ', ''],
+    ['# example.com', ''],
+    ['! example.com', ''],
+    ['; example.com', ''],
+    ['// example.com', ''],
+    ['example.com/page', PATH],
+    ['http://example.com/?q', PATH],
+    ['example.com:8080', PORT],
+    ['user@example.com', BAD],
+    ['example.com other.com', SEVERAL],
+    ['example.com##.banner', COSMETIC],
+    ['ex*mple.com', PATTERN],
+    ['*', PATTERN],
+    ['/ads[0-9]+/', REGEX],
+    ['=====', BAD],
+    ['exam\u0000ple.com', BAD],
+    ['exam\ufffdple.com', BAD],
+    ['<!DOCTYPE html>', SEVERAL],
+    [`${'a'.repeat(64)}.com`, BAD],
+    ['.', BAD],
+    ['1.2.3', BAD],
+    [`example.com #${'x'.repeat(5000)}`, 'skip: line too long'],
+  ])('%j', (line, expected) => {
+    expect(one('domains', line)).toBe(expected);
+    expect(one('squidguard', line)).toBe(expected);
+    expect(one('wildcard', line)).toBe(expected);
+  });
+});
+
+describe('hosts', () => {
+  it.each([
+    ['0.0.0.0 example.com', 'exact example.com'],
+    ['127.0.0.1\texample.com', 'exact example.com'],
+    ['0 example.com', 'exact example.com'],
+    [':: example.com', 'exact example.com'],
+    ['10.0.0.9 example.com', 'exact example.com'],
+    ['0.0.0.0 a.example b.example  c.example # three', 'exact a.example, exact b.example, exact c.example'],
+    ['0.0.0.0 Example.COM.', 'exact example.com'],
+    ['0.0.0.0 example.com#why', 'exact example.com'],
+    ['0.0.0.0 co.uk', 'exact co.uk'],
+    ['example.com', 'exact example.com'],
+    ['127.0.0.1 localhost', LOCAL],
+    ['127.0.0.1 localhost.localdomain', LOCAL],
+    ['::1 ip6-localhost ip6-loopback', LOCAL],
+    ['fe80::1%lo0 localhost', LOCAL],
+    ['255.255.255.255 broadcasthost', LOCAL],
+    ['0.0.0.0 0.0.0.0', LOCAL],
+    ['0.0.0.0 198.51.100.4', 'exact 198.51.100.4'],
+    ['0.0.0.0 a.example to', `exact a.example, ${SINGLE}`],
+    ['0.0.0.0', BAD],
+    ['0.0.0.0 # nothing', BAD],
+    ['a.example b.example', SEVERAL],
+    ['0.0.0.0 a.example/x', PATH],
+    ['0.0.0.0 a.example\u0000b.example', BAD],
+    ['# 0.0.0.0 example.com', ''],
+  ])('%j', (line, expected) => expect(one('hosts', line)).toBe(expected));
+
+  it('counts every name of a line', () => {
+    const { report } = parse('hosts', ['0.0.0.0 a.example b.example bad_/ localhost', '', '# c']);
+    expect(report).toMatchObject({ lines: 3, taken: 2, skipped: 2, format: 'hosts' });
+  });
+});
+
+describe('adblock', () => {
+  it.each([
+    ['||example.com^', 'suffix example.com'],
+    ['||EXAMPLE.com^|', 'suffix example.com'],
+    ['||example.com', 'suffix example.com'],
+    ['||example.com/', 'suffix example.com'],
+    ['||example.com^*', 'suffix example.com'],
+    ['||*.example.com^', 'suffix example.com'],
+    ['||example.com^ # why', 'suffix example.com'],
+    ['||example.com^$important', 'suffix example.com'],
+    ['||example.com^$document,all', 'suffix example.com'],
+    ['||zip^', 'suffix zip'],
+    ['||co.uk^', 'suffix co.uk'],
+    ['||192.0.2.7^', 'exact 192.0.2.7'],
+    ['|example.com^', 'exact example.com'],
+    ['example.com', 'exact example.com'],
+    ['0.0.0.0 example.com # hosts line', 'exact example.com'],
+    ['@@||example.com^', 'except-suffix example.com'],
+    ['@@||example.com^$important', 'except-suffix example.com'],
+    ['@@|example.com^', 'except-exact example.com'],
+    ['! comment', ''],
+    ['[Adblock Plus 2.0]', ''],
+    ['# comment', ''],
+    ['#### heading', ''],
+    ['##.banner', COSMETIC],
+    ['example.com##.banner', COSMETIC],
+    ['example.com#@#.banner', COSMETIC],
+    ['example.com#?#div:has(a)', COSMETIC],
+    ['||example.com^$third-party', OPTIONS],
+    ['||example.com^$document,script', OPTIONS],
+    ['@@||example.com^$document', OPTIONS],
+    ['||example.com/ads', PATH],
+    ['||example.com^ads', PATH],
+    ['|http://example.com/', PATTERN],
+    ['||example.com:8080^', PORT],
+    ['||ex*mple.com^', PATTERN],
+    ['/banner[0-9]/', REGEX],
+    ['/banner/$script', REGEX],
+    ['&ad_box_', BAD],
+    ['||^', BAD],
+    ['one two', SEVERAL],
+  ])('%j', (line, expected) => expect(one('adblock', line)).toBe(expected));
+});
+
+describe('dnsmasq', () => {
+  it.each([
+    ['address=/example.com/0.0.0.0', 'suffix example.com'],
+    ['address=/example.com/', 'suffix example.com'],
+    ['address=/example.com/#', 'suffix example.com'],
+    ['address = /example.com/::', 'suffix example.com'],
+    ['server=/example.com/', 'suffix example.com'],
+    ['local=/example.com/ # why', 'suffix example.com'],
+    ['address=/a.example/b.example/0.0.0.0', 'suffix a.example, suffix b.example'],
+    ['address=/.zip/', 'suffix zip'],
+    ['address=/*.example.com/', 'suffix example.com'],
+    ['address=/co.uk/', 'exact co.uk'],
+    ['address=/zip/', SINGLE],
+    ['server=/example.com/10.0.0.2', FORWARD],
+    ['server=/example.com/#', FORWARD],
+    ['address=/#/0.0.0.0', PATTERN],
+    ['server=9.9.9.9', SETTING],
+    ['address=/example.com', SETTING],
+    ['domain-needed', SETTING],
+    ['conf-dir=/etc/dnsmasq.d', SETTING],
+    ['# address=/example.com/', ''],
+  ])('%j', (line, expected) => expect(one('dnsmasq', line)).toBe(expected));
+});
+
+describe('rpz', () => {
+  it.each([
+    ['example.com CNAME .', 'exact example.com'],
+    ['example.com 300 IN CNAME .', 'exact example.com'],
+    ['example.com IN 5m CNAME *.', 'exact example.com'],
+    ['*.example.com CNAME .', 'suffix example.com'],
+    ['*.co.uk CNAME .', 'suffix co.uk'],
+    ['example.com CNAME rpz-drop.', 'exact example.com'],
+    ['example.com CNAME page.school.example.', 'exact example.com'],
+    ['example.com A 10.0.0.1 ; sinkhole', 'exact example.com'],
+    ['example.com. CNAME .', 'exact example.com'],
+    ['example.com CNAME rpz-passthru.', 'except-exact example.com'],
+    ['*.example.com CNAME rpz-passthru.', 'except-suffix example.com'],
+    ['example.com CNAME example.com.', 'except-exact example.com'],
+    ['example.com CNAME rpz-tcp-only.', TRIGGER],
+    ['24.0.2.0.192.rpz-ip CNAME .', TRIGGER],
+    ['ns.example.com.rpz-nsdname CNAME .', TRIGGER],
+    ['example.com TXT "block (me"', SETTING],
+    ['example.com', SETTING],
+    ['com CNAME .', SINGLE],
+    ['; comment', ''],
+    ['$TTL 60', ''],
+    ['@ NS localhost.', ''],
+  ])('%j', (line, expected) => expect(one('rpz', line)).toBe(expected));
+
+  it('reads a whole zone: origin, multi-line SOA, owners left out', () => {
+    const { entries, report } = parse('rpz', [
+      '$TTL 1h',
+      '$ORIGIN rpz.example.',
+      '@ IN SOA localhost. root.localhost. (',
+      '  1 ; serial',
+      '  3600 600 86400 60 )',
+      '  IN NS localhost.',
+      'a.example CNAME .',
+      '*.a.example CNAME .',
+      'b.example.rpz.example. CNAME .',
+      'c.example A 0.0.0.0',
+      '          AAAA ::',
+      'd.example. CNAME .',
+    ]);
+    expect(entries).toEqual([
+      'exact a.example',
+      'suffix a.example',
+      'exact b.example',
+      'exact c.example',
+      'exact c.example',
+    ]);
+    expect(report.reasons).toEqual({ 'outside the zone': 1 });
+    expect(one('rpz', 'x CNAME .')).toBe(SINGLE);
+    expect(OUTSIDE).toContain(report.examples[0]?.why);
+  });
+
+  it('an SOA with a full owner names the zone', () => {
+    const { entries } = parse('rpz', ['rpz.example. SOA a. b. 1 2 3 4 5', 'a.example.rpz.example. CNAME .']);
+    expect(entries).toEqual(['exact a.example']);
+  });
+
+  it('a parenthesis left open does not swallow the list', () => {
+    const lines = ['a.example CNAME . (', ...Array.from({ length: 100 }, (_, i) => `n${i}.example CNAME .`)];
+    expect(parse('rpz', lines).report.taken).toBeGreaterThan(60);
+  });
+});
+
+describe('rules for every format', () => {
+  it.each<[ListFormat, string, ListSource['match'], string]>([
+    ['hosts', '0.0.0.0 example.com', 'suffix', 'suffix example.com'],
+    ['hosts', '0.0.0.0 co.uk', 'suffix', 'exact co.uk'],
+    ['domains', 'example.com', 'exact', 'exact example.com'],
+    ['wildcard', '*.example.com', 'exact', 'exact example.com'],
+    ['adblock', '@@||example.com^', 'exact', 'except-exact example.com'],
+    ['rpz', 'example.com CNAME .', 'suffix', 'suffix example.com'],
+    ['domains', '192.0.2.7', 'suffix', 'exact 192.0.2.7'],
+  ])('match overrules the format: %s %j as %s', (format, line, match, expected) => {
+    expect(one(format, line, { match })).toBe(expected);
+  });
+
+  it('F02 an exception in a sealed list means nothing', () => {
+    const lines = ['||bad.example^', '@@||bad.example^'];
+    const { entries, report } = parse('adblock', lines, { sealed: true });
+    expect(entries).toEqual(['suffix bad.example']);
+    expect(report.reasons).toEqual({ 'an exception in a sealed list': 1 });
+    expect(one('rpz', 'a.example CNAME rpz-passthru.', { sealed: true })).toBe(
+      'skip: an exception in a sealed list',
+    );
+  });
+
+  it('says how many public suffixes cover only themselves', () => {
+    expect(parse('domains', ['co.uk', 'github.io', 'a.github.io']).report).toMatchObject({
+      taken: 3,
+      narrowed: 2,
+    });
+  });
+
+  it('examples are few, short, numbered and printable', () => {
+    const lines = [
+      'ok.example',
+      ...Array.from({ length: 100 }, () => `bad\u0007 ${'y'.repeat(500)}`),
+      'a.example/x',
+    ];
+    const { report } = parse('domains', lines);
+    expect(report).toMatchObject({ lines: 102, taken: 1, skipped: 101 });
+    expect(report.examples.map((example) => example.line)).toEqual([2, 3, 4, 102]);
+    expect(report.examples[0]?.text).toBe(`bad? ${'y'.repeat(75)}…`);
+  });
+
+  it('a list that yields nothing says so', () => {
+    expect(parse('auto', ['<html>', '<p>Not found</p>']).report).toMatchObject({ taken: 0, skipped: 2 });
+    expect(parse('auto', []).report).toMatchObject({ taken: 0, skipped: 0, lines: 0, format: 'domains' });
+  });
+});
+
+describe('detectFormat', () => {
+  it.each([
+    ['', 'domains'],
+    ['# c\nexample.com\nother.com', 'domains'],
+    ['# c\n0.0.0.0 example.com\n0.0.0.0 other.com\nx.com', 'hosts'],
+    ['127.0.0.1 localhost\n::1 localhost', 'hosts'],
+    ['[Adblock Plus 2.0]\n', 'adblock'],
+    ['! c\n||example.com^\n@@||b.com^', 'adblock'],
+    ['server=/example.com/\nserver=/b.com/', 'dnsmasq'],
+    ['address=/example.com/0.0.0.0', 'dnsmasq'],
+    ['$TTL 60\n@ SOA a. b. 1 2 3 4 5\nexample.com CNAME .', 'rpz'],
+    ['*.example.com\n*.b.com\nc.com', 'wildcard'],
+    ['192.0.2.7\n192.0.2.8', 'domains'],
+    ['\r\n0.0.0.0 example.com\r\n', 'hosts'],
+  ])('%j is %s', (head, format) => expect(detectFormat(head)).toBe(format));
+
+  it('auto reads a file as if its format had been named, however long', () => {
+    for (const [format, write] of [
+      ['hosts', (i: number) => `0.0.0.0 n${i}.example`],
+      ['adblock', (i: number) => `||n${i}.example^`],
+      ['dnsmasq', (i: number) => `server=/n${i}.example/`],
+    ] as const) {
+      for (const count of [1, 10_000]) {
+        const lines = Array.from({ length: count }, (_, i) => write(i));
+        const auto = parse('auto', lines);
+        expect(auto.report).toMatchObject({ format, lines: count, taken: count });
+        expect(auto.entries).toEqual(parse(format, lines).entries);
+      }
+    }
+  });
+});
+
+describe('hostile files', () => {
+  const formats = fc.constantFrom<ListFormat>(
+    'auto',
+    'hosts',
+    'domains',
+    'wildcard',
+    'adblock',
+    'dnsmasq',
+    'rpz',
+    'squidguard',
+  );
+  const piece = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.domain(),
+    fc.ipV4(),
+    fc.ipV6(),
+    fc.constantFrom(
+      '||',
+      '^',
+      '@@',
+      '$',
+      '*.',
+      '.',
+      '/',
+      'address=',
+      'server=',
+      '0.0.0.0',
+      '#',
+      '(',
+      ')',
+      ' CNAME .',
+      ' ',
+      '\t',
+      '"',
+      ';',
+      '\ufeff',
+      '\u0000',
+    ),
+  );
+  const line = fc.array(piece, { maxLength: 8 }).map((pieces) => pieces.join(''));
+
+  it('nothing throws, every entry is a canonical name or an address, and the counts agree', () => {
+    fc.assert(
+      fc.property(formats, fc.array(line, { maxLength: 12 }), (format, lines) => {
+        const { entries, report } = parse(format, lines);
+        expect(report.lines).toBe(lines.length);
+        expect(report.taken).toBe(entries.length);
+        expect(Object.values(report.reasons).reduce((sum, count) => sum + count, 0)).toBe(report.skipped);
+        for (const entry of entries) expect(entry).toMatch(/^(except-)?(exact|suffix) [a-z0-9_.:-]{1,253}$/);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('lines made to be slow are not', () => {
+    const began = performance.now();
+    for (const text of [
+      '/'.repeat(4096),
+      '#@'.repeat(2048),
+      '||' + '^$'.repeat(2000),
+      'a.'.repeat(2048),
+      ':'.repeat(4096),
+      '('.repeat(4096),
+      '"'.repeat(4096),
+      ' a'.repeat(2048),
+    ]) {
+      for (const format of ['hosts', 'domains', 'adblock', 'dnsmasq', 'rpz', 'auto'] as const)
+        parse(format, [text]);
+    }
+    expect(performance.now() - began).toBeLessThan(2000);
+  });
+});
