@@ -4,6 +4,7 @@ import { mkdirSync } from 'node:fs';
 import type net from 'node:net';
 import { join } from 'node:path';
 import { pino, type Logger } from 'pino';
+import type { StoreSettings } from '../audit/store.ts';
 import type { GatewayConfig } from '../config/types.ts';
 import { createEngine } from '../policy/engine.ts';
 import { takeDataLock } from '../state/data-lock.ts';
@@ -32,22 +33,32 @@ const DRAIN_MS = 2_500;
 const AUDIT_STOP_MS = 1_500;
 
 /** The data threads' specifications, each with a ring of its own for the audit writer. */
-function dataThreads(config: GatewayConfig, listening: Listening, dataDir: string) {
+function dataThreads(config: GatewayConfig, listening: Listening) {
   return (['dns', 'proxy'] as const).flatMap((kind) =>
     Array.from({ length: config.workers[kind] }, (_, n) => ({
       name: `${kind}-${n}`,
       entry: new URL(`../workers/${kind}-thread.ts`, import.meta.url),
       listen: listening[kind],
       ring: createRingMemory(RING_BYTES),
-      spillFile: join(dataDir, `spill-${kind}-${n}.log`),
       limits: { maxOldGenerationSizeMb: kind === 'dns' ? 192 : 256, maxYoungGenerationSizeMb: 16 },
     })),
   );
 }
 
-function auditSettings(config: GatewayConfig, dataDir: string) {
+const DAY_MS = 86_400_000;
+
+function auditSettings(config: GatewayConfig, dataDir: string): StoreSettings {
   const { retention, maxBytes, sync } = config.audit;
-  return { file: join(dataDir, 'audit.db'), site: config.school.site, retention, maxBytes, sync };
+  return {
+    file: join(dataDir, 'audit.db'),
+    site: config.school.site,
+    sync,
+    retention: {
+      blockedDays: retention.blockedMs / DAY_MS,
+      allowedDays: retention.allowedMs / DAY_MS,
+      maxBytes,
+    },
+  };
 }
 
 const text = ({ address, port }: { address: string; port: number }): string =>
@@ -113,7 +124,8 @@ async function start(
   const held = lists.index();
   if (held !== null) engine.setIndex(held.index, held.generation);
 
-  const threads = dataThreads(config, listening, dataDir);
+  const threads = dataThreads(config, listening);
+  const spillDir = join(dataDir, 'spill');
   const writer = createAuditWriter({
     log,
     outbox: records.outbox,
@@ -121,7 +133,7 @@ async function start(
     start: {
       store: auditSettings(config, dataDir),
       rings: threads.map(({ ring }) => ring),
-      spillFiles: threads.map(({ spillFile }) => spillFile),
+      spillDir,
     },
   });
   undo.push(() => writer.stop(AUDIT_STOP_MS));
@@ -137,11 +149,11 @@ async function start(
       settings: toDataSettings(config, listening),
     },
     threads: (inForce) =>
-      threads.map(({ name, entry, listen, ring, spillFile, limits }) => ({
+      threads.map(({ name, entry, listen, ring, limits }) => ({
         name,
         entry,
         limits,
-        start: () => ({ name, listen, ring, spillFile, inForce: inForce() }),
+        start: () => ({ name, listen, ring, spillDir, inForce: inForce() }),
       })),
   });
   pool = dataPool;

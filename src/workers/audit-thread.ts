@@ -41,7 +41,7 @@ function takeBatch(): number {
 
 function drainAll(): void {
   while (takeBatch() === BATCH_EVENTS);
-  store.intake(start.spillFiles);
+  store.takeSpills(start.spillDir);
 }
 
 let timer: NodeJS.Timeout;

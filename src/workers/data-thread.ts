@@ -4,7 +4,7 @@
 import { enableCompileCache } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
 import { encodeDecision, mustKeep } from '../audit/event.ts';
-import { openSpill } from '../audit/spill.ts';
+import { createSpill } from '../audit/spill.ts';
 import { openIndex } from '../blocklist/open-index.ts';
 import { createEngine } from '../policy/engine.ts';
 import type { Decision, Engine } from '../policy/types.ts';
@@ -29,11 +29,11 @@ export type DataRunning = {
   drain(graceMs: number): Promise<void>;
 };
 
-const STATS_EVERY_MS = 1_000;
+const EVERY_MS = 1_000;
 
 function createRecorder(start: DataThreadStart, log: DataContext['log']) {
   const ring = openRingProducer(start.ring, encodeDecision);
-  const spill = openSpill(start.spillFile);
+  const spill = createSpill({ dir: start.spillDir, name: start.name, now: Date.now });
   let dropped = 0;
   let spilled = 0;
   let lost = 0;
@@ -44,15 +44,16 @@ function createRecorder(start: DataThreadStart, log: DataContext['log']) {
         dropped += 1;
         return;
       }
-      try {
-        spill.append(decision);
+      if (spill.append(decision)) {
         spilled += 1;
-      } catch (error) {
-        if (lost === 0)
-          log('error', 'a block could not be kept for the audit log', { err: (error as Error).message });
-        lost += 1;
+        return;
       }
+      if (lost === 0)
+        log('error', 'a block could not be kept for the audit log: its ring and its spill are full');
+      lost += 1;
     },
+    /** hands what was spilled to the writer */
+    roll: () => spill.roll(),
     stats: (): Record<string, number> => ({
       audit_dropped: dropped,
       audit_spilled: spilled,
@@ -84,7 +85,10 @@ export async function runDataThread(run: (context: DataContext) => Promise<DataR
   const send = (message: FromThread): void => port.postMessage(message);
   const log: DataContext['log'] = (level, msg, fields = {}) => send({ kind: 'log', level, msg, fields });
   const recorder = createRecorder(start, log);
-  const engine = createEngine({ seed: start.inForce.seed });
+  const engine = createEngine({
+    seed: start.inForce.seed,
+    onError: (error) => log('error', 'deciding', { err: String(error) }),
+  });
   const { policy, overrides, index } = start.inForce;
   putInForce(engine, { kind: 'policy', policy });
   putInForce(engine, { kind: 'overrides', overrides });
@@ -92,10 +96,11 @@ export async function runDataThread(run: (context: DataContext) => Promise<DataR
 
   const running = await run({ start, engine, record: recorder.record, now: Date.now, log });
 
-  const timer = setInterval(
-    () => send({ kind: 'stats', stats: { ...running.stats(), ...recorder.stats() } }),
-    STATS_EVERY_MS,
-  );
+  const sendStats = (): void => send({ kind: 'stats', stats: { ...running.stats(), ...recorder.stats() } });
+  const timer = setInterval(() => {
+    recorder.roll();
+    sendStats();
+  }, EVERY_MS);
   port.on('message', (message: ToDataThread) => {
     if (message.kind === 'update') {
       putInForce(engine, message.update);
@@ -107,7 +112,8 @@ export async function runDataThread(run: (context: DataContext) => Promise<DataR
     }
     clearInterval(timer);
     void running.drain(message.graceMs).finally(() => {
-      send({ kind: 'stats', stats: { ...running.stats(), ...recorder.stats() } });
+      recorder.roll();
+      sendStats();
       port.close();
     });
   });

@@ -23,7 +23,6 @@ await runDataThread(async ({ start, engine, record, now, log }) => {
       page: settings.page,
       serve: settings.serve,
       rateLimit: settings.rateLimit,
-      allowPrivate: settings.allowPrivate,
       forward: Object.fromEntries(Object.entries(settings.forward).map(([name, to]) => [name, open(to)])),
     };
     return createDnsHandler({ engine, exchange, record, now, settings: dnsSettings });

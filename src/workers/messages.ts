@@ -1,6 +1,6 @@
 // What main and its threads say to each other. Types only; every message is plain data that a structured clone carries.
 
-import type { EventFilter } from '../audit/reader.ts';
+import type { EventFilter } from '../audit/search.ts';
 import type { StoreSettings } from '../audit/store.ts';
 import type { ListReport } from '../blocklist/parse-list.ts';
 import type { ListSource, Seed } from '../blocklist/types.ts';
@@ -50,7 +50,8 @@ export type DataThreadStart = {
   readonly name: string;
   readonly listen: readonly Endpoint[];
   readonly ring: SharedArrayBuffer;
-  readonly spillFile: string;
+  /** where blocks go when the ring is full */
+  readonly spillDir: string;
   readonly inForce: InForce;
 };
 
@@ -91,7 +92,7 @@ export type FromBuilder =
 export type AuditThreadStart = {
   readonly store: StoreSettings;
   readonly rings: readonly SharedArrayBuffer[];
-  readonly spillFiles: readonly string[];
+  readonly spillDir: string;
 };
 
 export type ToAuditWriter =
@@ -105,4 +106,4 @@ export type ReaderQuestion =
 
 export type ReaderAnswer =
   | { readonly id: number; readonly ok: true; readonly value: unknown }
-  | { readonly id: number; readonly ok: false; readonly problem: string };
+  | { readonly id: number; readonly ok: false; readonly problem: string; readonly code: string };

@@ -15,15 +15,27 @@ parentPort!.on('message', (question: ReaderQuestion | { kind: 'stop' }) => {
     parentPort!.close();
     return;
   }
-  let answer: ReaderAnswer;
+  parentPort!.postMessage(answer(question));
+});
+
+function answer(question: ReaderQuestion): ReaderAnswer {
+  const { id } = question;
   try {
-    answer = {
-      id: question.id,
+    return {
+      id,
       ok: true,
       value: question.kind === 'events' ? reader.events(question.filter) : reader.verify(),
     };
   } catch (error) {
-    answer = { id: question.id, ok: false, problem: (error as Error).message };
+    const { code, message } = error as NodeJS.ErrnoException;
+    // Before the first event there is no file, and nothing to find.
+    if (code === 'ENOENT' && question.kind === 'events')
+      return { id, ok: true, value: { items: [], next: null } };
+    return {
+      id,
+      ok: false,
+      problem: message,
+      code: error instanceof RangeError ? 'bad-cursor' : (code ?? 'failed'),
+    };
   }
-  parentPort!.postMessage(answer);
-});
+}

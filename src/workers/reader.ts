@@ -1,17 +1,25 @@
 // Searches of the audit log, answered by a thread that is started at the first one and ends when nobody asks for a while.
 
 import { Worker } from 'node:worker_threads';
-import type { EventFilter, EventPage } from '../audit/reader.ts';
-import type { ReaderAnswer, ReaderQuestion } from './messages.ts';
+import type { EventPage } from '../audit/reader.ts';
+import type { EventFilter } from '../audit/search.ts';
+import type { VerifyResult } from '../audit/verify.ts';
+import type { ReaderAnswer } from './messages.ts';
 
 export type Reader = {
   events(filter: EventFilter): Promise<EventPage>;
+  /** reads the whole chain of blocks */
+  verify(): Promise<VerifyResult>;
   close(): Promise<void>;
 };
 
 const IDLE_MS = 60_000;
 /** A search is bounded by the reader itself; this is for a thread that hangs. */
 const ANSWER_MS = 20_000;
+/** Every row is read. */
+const VERIFY_MS = 600_000;
+
+type Question = { readonly kind: 'events'; readonly filter: EventFilter } | { readonly kind: 'verify' };
 
 export function createReader(deps: { readonly file: string }): Reader {
   let worker: Worker | null = null;
@@ -42,7 +50,7 @@ export function createReader(deps: { readonly file: string }): Reader {
       const pending = waiting.get(answer.id);
       waiting.delete(answer.id);
       if (answer.ok) pending?.resolve(answer.value);
-      else pending?.reject(new Error(answer.problem));
+      else pending?.reject(Object.assign(new Error(answer.problem), { code: answer.code }));
     });
     started.on('error', (error: Error) => (cause = error.message));
     started.on('exit', () => {
@@ -53,7 +61,7 @@ export function createReader(deps: { readonly file: string }): Reader {
     return started;
   };
 
-  const ask = async (question: Omit<ReaderQuestion, 'id'>): Promise<unknown> => {
+  const ask = async (question: Question, withinMs: number): Promise<unknown> => {
     worker ??= start();
     clearTimeout(idle);
     const id = nextId++;
@@ -62,9 +70,9 @@ export function createReader(deps: { readonly file: string }): Reader {
     worker.postMessage({ ...question, id });
     const hung = setTimeout(() => {
       waiting.delete(id);
-      pending.reject(new Error('the search took too long; ask for a shorter period'));
+      pending.reject(Object.assign(new Error('the search took too long'), { code: 'search-timeout' }));
       void worker?.terminate();
-    }, ANSWER_MS);
+    }, withinMs);
     try {
       return await pending.promise;
     } finally {
@@ -76,7 +84,8 @@ export function createReader(deps: { readonly file: string }): Reader {
   };
 
   return {
-    events: (filter) => ask({ kind: 'events', filter }) as Promise<EventPage>,
+    events: (filter) => ask({ kind: 'events', filter }, ANSWER_MS) as Promise<EventPage>,
+    verify: () => ask({ kind: 'verify' }, VERIFY_MS) as Promise<VerifyResult>,
     close: end,
   };
 }
