@@ -118,7 +118,7 @@ test('whatever bytes or text come, there is a verdict and nothing is thrown (pro
         expect(engine.lists(text)).toEqual([]);
       },
     ),
-    { numRuns: 2000 },
+    { numRuns: 1000 },
   );
 });
 
