@@ -2,9 +2,11 @@
 // It looks at the disk for list files, and at nothing else.
 
 import { findListFiles } from './sources.ts';
-import { list, mapping } from './raw.ts';
+import { list, mapping, placedMeanings } from './raw.ts';
+import { GATEWAY_DEFAULTS } from './schema/gateway.ts';
+import { parseUpstreamEntry } from './upstreams.ts';
+import { parseListen } from './values.ts';
 import { isOurselves } from '../resolver/upstreams.ts';
-import type { Upstream } from '../resolver/types.ts';
 import type { Finding, GatewayConfig, KeyPath, ListConfig } from './types.ts';
 
 /** The mistakes of meaning in gateway.yaml, and its lists with the files that hold them. */
@@ -13,7 +15,7 @@ export function checkGateway(
   config: GatewayConfig,
 ): { findings: Finding[]; lists: ListConfig[] } {
   const findings = [
-    ...checkListen(config),
+    ...checkListen(data),
     ...checkDns(config),
     ...checkUpstreams(data, config),
     ...checkLists(data, config.lists),
@@ -42,18 +44,19 @@ function doubtful(path: KeyPath, problem: string, advice: string): Finding {
 }
 
 /** Two listeners of the same transport cannot share a port. DNS over TCP shares the space of proxy and web. */
-function checkListen(config: GatewayConfig): Finding[] {
+function checkListen(data: unknown): Finding[] {
   const findings: Finding[] = [];
   const taken = new Map<string, string>();
+  const written = mapping(mapping(data)['listen']);
   for (const part of ['dns', 'proxy', 'web'] as const) {
-    config.listen[part].forEach(({ address, port }, index) => {
-      if (port === 0) return;
-      const place = `${address} port ${port}`;
+    for (const { value, index } of placedMeanings(written[part], parseListen, GATEWAY_DEFAULTS[part])) {
+      if (value.port === 0) continue;
+      const place = `${value.address} port ${value.port}`;
       const other = taken.get(place);
       if (other === undefined) taken.set(place, `listen.${part}[${index}]`);
       else
         findings.push(wrong(['listen', part, index], `${place} is taken by ${other}`, 'write another port'));
-    });
+    }
   }
   return findings;
 }
@@ -85,23 +88,20 @@ function checkDns(config: GatewayConfig): Finding[] {
   return findings;
 }
 
+/** A query that is sent to the gateway itself would go round for ever. */
 function checkUpstreams(data: unknown, config: GatewayConfig): Finding[] {
-  const findings: Finding[] = [];
-  const advice = 'write the server that answers in its place';
-  const check = (upstream: 'system' | Upstream, path: KeyPath): void => {
-    if (upstream === 'system' || !isOurselves(upstream, config.listen.dns, [])) return;
-    findings.push(wrong(path, 'this is the gateway itself: queries would go round for ever', advice));
-  };
-  // places in the file and in the resolved list differ only when an entry is wrong, which stops the start anyway
-  config.dns.upstreams.forEach((upstream, index) => check(upstream, ['dns', 'upstreams', index]));
-  for (const [name, servers] of Object.entries(mapping(mapping(mapping(data)['dns'])['forward']))) {
-    const resolved = config.dns.forward[name.toLowerCase()] ?? [];
-    list(servers).forEach((_, index) => {
-      const upstream = resolved[index];
-      if (upstream) check(upstream, ['dns', 'forward', name, index]);
+  const dns = mapping(mapping(data)['dns']);
+  const check = (servers: unknown, path: KeyPath): Finding[] =>
+    placedMeanings(servers, parseUpstreamEntry, []).flatMap(({ value, index }) => {
+      if (value === 'system' || !isOurselves(value, config.listen.dns, [])) return [];
+      return [wrong([...path, index], 'this is the gateway itself', 'write the server that it should ask')];
     });
-  }
-  return findings;
+  return [
+    ...check(dns['upstreams'], ['dns', 'upstreams']),
+    ...Object.entries(mapping(dns['forward'])).flatMap(([name, servers]) =>
+      check(servers, ['dns', 'forward', name]),
+    ),
+  ];
 }
 
 function checkLists(data: unknown, lists: readonly ListConfig[]): Finding[] {

@@ -11,8 +11,15 @@ import type { Finding, KeyPath } from './types.ts';
 /** The categories that the configured lists bring. A category whose every list is sealed needs no rating. */
 export type Categories = { readonly open: readonly string[]; readonly sealed: readonly string[] };
 
+// following every chain of `extends` takes time that grows fast with their number
+const MOST_GROUPS = 200;
+
 /** The mistakes of meaning in policy.yaml. */
 export function checkPolicyFile(data: unknown, model: PolicyModel, categories: Categories): Finding[] {
+  const groups = Object.keys(model.groups).length;
+  if (groups > MOST_GROUPS) {
+    return [wrong(['groups'], `has ${groups} groups`, `write at most ${MOST_GROUPS}`, 'key')];
+  }
   return [
     ...checkModel(model, categories),
     ...checkNetworks(data),
@@ -47,8 +54,8 @@ function knownAt(path: KeyPath, model: PolicyModel, categories: Categories): rea
   return Object.keys(model.groups);
 }
 
-function wrong(path: KeyPath, problem: string, advice: string): Finding {
-  return { path, at: 'value', level: 'error', problem, advice };
+function wrong(path: KeyPath, problem: string, advice: string, at: 'key' | 'value' = 'value'): Finding {
+  return { path, at, level: 'error', problem, advice };
 }
 
 function doubtful(path: KeyPath, problem: string, advice: string, at: 'key' | 'value' = 'value'): Finding {

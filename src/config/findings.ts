@@ -31,8 +31,7 @@ function fromIssue(
     ...above,
     ...issue.path.map((step) => (typeof step === 'number' ? step : String(step))),
   ];
-  const advice =
-    keySpecs.get(schemaAt(schema, path, data) ?? schema)?.write ?? adviceAbove(schema, path, data);
+  const advice = adviceFor(schema, path, data);
   const finding = (problem: string, write: string, at: 'key' | 'value' = 'value'): Finding[] => [
     { path, at, level: 'error', problem, advice: write },
   ];
@@ -92,11 +91,13 @@ function wrongKind(issue: Issue, value: unknown): boolean {
 }
 
 function adviseKey(schema: z.ZodType, path: KeyPath, data: unknown, key: string): string {
-  const holder = schemaAt(schema, path, data);
+  const whole = schemaAt(schema, path, data);
+  const holder = whole && branchFor(whole, valueAt(data, path));
   return adviseKnown(key, holder instanceof z.ZodObject ? Object.keys(holder.shape) : [], 'key');
 }
 
-function adviceAbove(schema: z.ZodType, path: KeyPath, data: unknown): string {
+/** What to write at a path: what its own key says, or the nearest key around it. */
+function adviceFor(schema: z.ZodType, path: KeyPath, data: unknown): string {
   for (let length = path.length; length >= 0; length--) {
     const holder = schemaAt(schema, path.slice(0, length), data);
     const spec = holder && keySpecs.get(holder);
@@ -105,28 +106,35 @@ function adviceAbove(schema: z.ZodType, path: KeyPath, data: unknown): string {
   return 'compare with the shipped file';
 }
 
-/** The schema that a path leads to, optional wrappers taken off. */
+/** The schema that a path leads to, optional wrappers taken off; a union stays whole at the end of the path. */
 function schemaAt(schema: z.ZodType, path: KeyPath, data: unknown): z.ZodType | null {
-  let here: z.ZodType | null = schema;
+  let here: z.ZodType = schema;
   let value: unknown = data;
   for (const step of path) {
-    here = unwrap(here, value);
-    if (here instanceof z.ZodObject) here = (here.shape[String(step)] as z.ZodType | undefined) ?? null;
-    else if (here instanceof z.ZodRecord) here = here.valueType as z.ZodType;
-    else if (here instanceof z.ZodArray) here = here.element as z.ZodType;
-    else return null;
-    if (here === null) return null;
+    const holder = branchFor(here, value);
+    let next: z.ZodType | undefined;
+    if (holder instanceof z.ZodObject) next = holder.shape[String(step)] as z.ZodType | undefined;
+    else if (holder instanceof z.ZodRecord) next = holder.valueType as z.ZodType;
+    else if (holder instanceof z.ZodArray) next = holder.element as z.ZodType;
+    if (next === undefined) return null;
+    here = next;
     value = valueAt(value, [step]);
   }
-  return unwrap(here, value, true);
+  return withoutOptional(here);
 }
 
-function unwrap(schema: z.ZodType, value: unknown, last = false): z.ZodType {
+function withoutOptional(schema: z.ZodType): z.ZodType {
   let here = schema;
   while (here instanceof z.ZodOptional) here = here.unwrap() as z.ZodType;
-  if (!(here instanceof z.ZodUnion) || (last && keySpecs.has(here) && !isContainer(value))) return here;
-  const options = here.options as readonly z.ZodType[];
+  return here;
+}
+
+/** Of a union, the branch that can hold a value of this kind. */
+function branchFor(schema: z.ZodType, value: unknown): z.ZodType {
+  const here = withoutOptional(schema);
+  if (!(here instanceof z.ZodUnion)) return here;
   const wanted = Array.isArray(value) ? z.ZodArray : isContainer(value) ? z.ZodObject : null;
+  const options = here.options as readonly z.ZodType[];
   return (wanted && options.find((option) => option instanceof wanted)) ?? here;
 }
 

@@ -16,6 +16,8 @@ import { parseText } from './values.ts';
 import { formatPath, readYamlTree, type YamlTree } from './yaml-tree.ts';
 import type { ConfigError, ConfigWarning, Finding, LoadedConfig } from './types.ts';
 
+const MOST_TOLD = 100;
+
 type Told = { readonly error: ConfigError; readonly level: 'error' | 'warning' };
 
 /** `file:line:column key: what is wrong, what to write`. */
@@ -37,7 +39,7 @@ export function loadConfig(
   const bare = resolveGateway(file, data, machine.cores);
   const gatewayShape = data === undefined ? [] : findShapeErrors(gatewaySchema, data, GATEWAY_LATER);
   const { findings, lists } = data === undefined ? { findings: [], lists: [] } : checkGateway(data, bare);
-  const told: Told[] = [...gateway.told, ...tell(file, gateway.tree, [...gatewayShape, ...findings])];
+  const told = inOrder([...gateway.told, ...tell(file, gateway.tree, [...gatewayShape, ...findings])]);
 
   // without gateway.yaml nobody knows which policy is meant, or what its categories are
   if (gateway.missing) return { ok: false, errors: told.map(({ error }) => error) };
@@ -46,16 +48,14 @@ export function loadConfig(
   const second = readTree(policyFile);
   const policy = resolvePolicy(second.tree?.data, bare.school.timezone);
   const policyData = second.tree?.data;
-  told.push(...second.told);
-  if (policyData !== undefined) {
-    const shape = findShapeErrors(policySchema, policyData, POLICY_LATER);
-    told.push(
-      ...tell(policyFile, second.tree, [
-        ...shape,
-        ...checkPolicyFile(policyData, policy, categoriesOf(bare.lists)),
-      ]),
-    );
-  }
+  const policyFindings =
+    policyData === undefined
+      ? []
+      : [
+          ...findShapeErrors(policySchema, policyData, POLICY_LATER),
+          ...checkPolicyFile(policyData, policy, categoriesOf(bare.lists)),
+        ];
+  told.push(...inOrder([...second.told, ...tell(policyFile, second.tree, policyFindings)]));
 
   const errors = told.filter(({ level }) => level === 'error').map(({ error }) => error);
   if (errors.length > 0) return { ok: false, errors };
@@ -79,7 +79,7 @@ function readTree(file: string): { tree: YamlTree | null; missing: boolean; told
   return { tree, missing: false, told };
 }
 
-/** Findings with their lines, in the order of the file; only the first of several at one place. */
+/** Findings with their lines; only the first of several for one key. */
 function tell(file: string, tree: YamlTree | null, findings: readonly Finding[]): Told[] {
   if (tree === null) return [];
   const taken = new Set(tree.problems.map(({ line, column }) => `${line}:${column}`));
@@ -93,5 +93,18 @@ function tell(file: string, tree: YamlTree | null, findings: readonly Finding[])
     taken.add(spot);
     told.push({ error: { file, line, column, key: formatPath(path), problem, advice }, level });
   }
-  return told.sort((a, b) => a.error.line - b.error.line || a.error.column - b.error.column);
+  return told;
+}
+
+/** In the order of the file; beyond a hundred, the rest is counted. */
+function inOrder(told: readonly Told[]): Told[] {
+  const sorted = [...told].sort((a, b) => a.error.line - b.error.line || a.error.column - b.error.column);
+  const next = sorted[MOST_TOLD];
+  if (next === undefined) return sorted;
+  const problem = `${sorted.length - MOST_TOLD} more mistakes follow`;
+  const rest: Told = {
+    level: 'error',
+    error: { ...next.error, key: '', problem, advice: 'mend these first' },
+  };
+  return [...sorted.slice(0, MOST_TOLD), rest];
 }

@@ -28,12 +28,19 @@ export function meanings<T>(
   parse: (text: string) => Parsed<T>,
   fallback: readonly string[] = [],
 ): T[] {
-  const found: T[] = [];
-  for (const entry of Array.isArray(value) ? list(value) : fallback) {
+  return placedMeanings(value, parse, fallback).map((entry) => entry.value);
+}
+
+/** The entries of a list that have a meaning, each with its place; the fallback when there is no list. */
+export function placedMeanings<T>(
+  value: unknown,
+  parse: (text: string) => Parsed<T>,
+  fallback: readonly string[],
+): { value: T; index: number }[] {
+  return (Array.isArray(value) ? list(value) : fallback).flatMap((entry, index) => {
     const parsed = typeof entry === 'string' ? parse(entry) : null;
-    if (parsed?.ok) found.push(parsed.value);
-  }
-  return found;
+    return parsed?.ok ? [{ value: parsed.value, index }] : [];
+  });
 }
 
 /** One of a few words, or the fallback. */

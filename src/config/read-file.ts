@@ -4,9 +4,10 @@ import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { explainIo } from './sources.ts';
 import type { Parsed } from './values.ts';
 
-const LARGEST = 1_000_000;
+// far more than a school needs; the YAML parser takes a second or two for the worst text of this size
+const LARGEST = 256_000;
 
-/** The text of a configuration file of at most 1 MB. */
+/** The text of a configuration file of at most 256 KB. */
 export function readConfigFile(path: string): Parsed<string> {
   try {
     // looked at before it is opened: opening a pipe would wait for its other end
@@ -44,7 +45,7 @@ function readBounded(path: string): Buffer {
 
 function decode(bytes: Buffer): Parsed<string> {
   const advice = 'write a YAML file in UTF-8 (long lists of names belong in a blocklist)';
-  if (bytes.length > LARGEST) return { ok: false, problem: 'the file is larger than 1 MB', advice };
+  if (bytes.length > LARGEST) return { ok: false, problem: 'the file is larger than 256 KB', advice };
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
     // eslint-disable-next-line no-control-regex -- control characters are what is refused

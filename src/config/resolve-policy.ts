@@ -23,8 +23,8 @@ export function resolvePolicy(data: unknown, timezone: string): PolicyModel {
     groups: each(top['groups'], (group, name) => resolveGroup(name, mapping(group))),
     clients: list(top['clients']).map((client) => resolveClient(mapping(client))),
     unknown: meaning(top['unknown'], parseIdentifier, ''),
-    allow: unique(meanings(top['allow'], parseName)),
-    deny: unique(meanings(top['deny'], parseName)),
+    allow: meanings(top['allow'], parseName),
+    deny: meanings(top['deny'], parseName),
   };
 }
 
@@ -34,14 +34,12 @@ function each<T>(value: unknown, convert: (entry: unknown, name: string) => T): 
   );
 }
 
-const unique = (names: readonly string[]): string[] => [...new Set(names)];
-
 function resolveSlot(value: unknown): TimetableSlot[] {
   const slot = mapping(value);
   const from = meaning(slot['from'], parseClock, null);
   const to = meaning(slot['to'], parseClock, null);
   const said = Array.isArray(slot['days']) ? slot['days'] : [slot['days']];
-  const days = unique(said.filter((day) => WEEKDAYS.some((known) => known === day))) as Weekday[];
+  const days: Weekday[] = WEEKDAYS.filter((day) => said.includes(day));
   return from === null || to === null || days.length === 0 ? [] : [{ days, from, to }];
 }
 
@@ -49,8 +47,9 @@ function resolveRating(value: unknown): Rating | null {
   const plain = word(value, PLAIN_RATINGS, null);
   if (plain !== null) return { kind: plain };
   const { timed, nominated } = mapping(value);
-  if (Array.isArray(timed)) return { kind: 'timed', timetables: unique(meanings(timed, parseIdentifier)) };
-  if (Array.isArray(nominated)) return { kind: 'nominated', users: unique(meanings(nominated, parseText)) };
+  if (Array.isArray(timed))
+    return { kind: 'timed', timetables: timed.filter((name) => typeof name === 'string') };
+  if (Array.isArray(nominated)) return { kind: 'nominated', users: meanings(nominated, parseText) };
   return null;
 }
 
@@ -71,8 +70,8 @@ function resolveGroup(name: string, group: Raw): GroupModel {
     ...(identity === undefined ? {} : { identity }),
     ...(fallback === undefined ? {} : { default: fallback }),
     ratings: Object.fromEntries(ratings),
-    allow: unique(meanings(group['allow'], parseName)),
-    deny: unique(meanings(group['deny'], parseName)),
+    allow: meanings(group['allow'], parseName),
+    deny: meanings(group['deny'], parseName),
     ...(fail === undefined ? {} : { fail }),
     ...(directIp === undefined ? {} : { directIp }),
     ...(bypass === undefined ? {} : { bypass }),

@@ -23,6 +23,12 @@ export function suggest(word: string, known: readonly string[]): string | null {
   if (word.length > 60) return null;
   const plain = (text: string): string => text.toLowerCase().replace(/[-_ ]/g, '');
   const wanted = plain(word);
+  // `monday` for mon, `acc` for acceptable
+  const begun = known.filter((candidate) => {
+    const [short, long] = [wanted, plain(candidate)].sort((a, b) => a.length - b.length) as [string, string];
+    return short.length >= 3 && long.startsWith(short);
+  });
+  if (begun.length === 1) return begun[0]!;
   let best: string | null = null;
   let bestCost = Math.max(1, Math.floor(wanted.length / 3)) + 1;
   for (const candidate of known) {

@@ -2,7 +2,7 @@
 // Each parser says what is wrong and what to write. It knows nothing of keys or files.
 
 import { domainToASCII } from 'node:url';
-import { canonicalName, isIpLiteral } from '../blocklist/names.ts';
+import { canonicalName } from '../blocklist/names.ts';
 import {
   formatAddress,
   parseAddress as readAddress,
@@ -125,8 +125,8 @@ export function parseName(text: string): Parsed<string> {
 
 /** A host name or a network: what `allow_private` holds. */
 export function parseNameOrNetwork(text: string): Parsed<string> {
-  if (text.includes('/') || text.includes(':') || isIpLiteral(text)) return parseNetwork(text);
-  return parseName(text);
+  const numeric = /^[\d.]+(\/|$)/.test(text) || (text.includes(':') && !text.includes('://'));
+  return numeric ? parseNetwork(text) : parseName(text);
 }
 
 /** `HH:MM` on the school's clock to minutes from midnight; 24:00 is the end of the day. */

@@ -22,6 +22,7 @@ export type YamlTree = {
 
 const DEEPEST = 24;
 const MOST_PROBLEMS = 50;
+const MOST_ALIASES = 10;
 
 /** `clients[2].match[0]`, as messages show a path. */
 export function formatPath(path: KeyPath): string {
@@ -36,6 +37,7 @@ export function readYamlTree(text: string): YamlTree {
   const lines = new LineCounter();
   const places = new Map<string, { key: Place; value: Place }>();
   const problems: PlacedProblem[] = [];
+  let aliases = 0;
   const placeAt = (offset: number): Place => {
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(1, line), column: Math.max(1, col) };
@@ -48,6 +50,7 @@ export function readYamlTree(text: string): YamlTree {
 
   function plain(node: unknown, path: KeyPath, offset: number): unknown {
     if (isAlias(node)) {
+      aliases++;
       report(
         offset,
         path,
@@ -123,7 +126,8 @@ export function readYamlTree(text: string): YamlTree {
       lineCounter: lines,
       prettyErrors: false,
       uniqueKeys: false,
-      logLevel: 'silent',
+      // at 'silent' the library would drop a second document without a word
+      logLevel: 'error',
       stringKeys: false,
     });
     for (const error of [...doc.errors, ...doc.warnings]) {
@@ -135,6 +139,12 @@ export function readYamlTree(text: string): YamlTree {
       return failed('the file is empty', 'copy the shipped file of this name and change it');
     }
     const data = plain(doc.contents, [], startOf(doc.contents) ?? 0);
+    if (aliases > MOST_ALIASES) {
+      return failed(
+        `is built of ${aliases} aliases (*name)`,
+        'write the values out (groups can use extends)',
+      );
+    }
     return { data, problems, place };
   } catch {
     // the parser recurses; a text made of brackets alone ends its stack
@@ -156,7 +166,7 @@ function oncePerLine(problems: readonly PlacedProblem[]): PlacedProblem[] {
 
 const WORDS: Readonly<Record<string, readonly [string, string]>> = {
   TAB_AS_INDENT: ['a tab is used to indent', 'use spaces'],
-  BAD_INDENT: ['the indent does not fit', 'line it up with its neighbours, with spaces'],
+  BAD_INDENT: ['the indent does not fit', 'line it up with its neighbours, or close the bracket before it'],
   BAD_ALIAS: [
     'an alias (*name) is not allowed',
     'write the value out; put text that begins with * in quotes',
