@@ -25,7 +25,7 @@ const duration = (value: unknown, fallback: string): number =>
   meaning(value, parseDuration, null) ?? meaning(fallback, parseDuration, 0);
 
 /** The policy file that gateway.yaml names, as an absolute path. */
-export function policyPath(file: string, data: unknown): string {
+function policyPath(file: string, data: unknown): string {
   return resolve(dirname(file), meaning(mapping(data)['policy'], parseText, D.policy));
 }
 

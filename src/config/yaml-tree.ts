@@ -4,9 +4,9 @@
 import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, type YAMLError } from 'yaml';
 import type { KeyPath } from './types.ts';
 
-export type Place = { readonly line: number; readonly column: number };
+type Place = { readonly line: number; readonly column: number };
 
-export type PlacedProblem = Place & {
+type PlacedProblem = Place & {
   readonly key: string;
   readonly problem: string;
   readonly advice: string;

@@ -9,7 +9,7 @@ export const WEEKDAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as con
 export const PLAIN_RATINGS = ['acceptable', 'permission', 'unacceptable', 'illegal'] as const;
 
 /** What is in force when no group in an `extends` chain says anything. */
-export const GROUP_DEFAULTS = {
+const GROUP_DEFAULTS = {
   identity: 'network',
   default: 'block',
   fail: 'closed',
