@@ -104,7 +104,8 @@ export const createChangeLog = (deps: {
 }): ChangeLog => {
   const { state, outbox, site, now } = deps;
   const { db } = state;
-  const nextId = createIds({ site, now });
+  const newest = db.prepare('SELECT max(id) FROM changes').pluck();
+  const nextId = createIds({ site, now, after: newest.get() as string | null });
   const head = db.prepare('SELECT hash FROM changes ORDER BY seq DESC LIMIT 1').pluck();
   // SQLite's own counter never goes back: when the last rows are cut off, the gap stays for verify() to find.
   const counter = db.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'changes'").pluck();

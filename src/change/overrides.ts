@@ -110,7 +110,8 @@ export const createOverrides = (deps: {
 }): Overrides => {
   const { state, outbox, changeLog, site, now, checks } = deps;
   const { db } = state;
-  const nextId = createIds({ site, now });
+  const newest = db.prepare('SELECT max(id) FROM overrides').pluck();
+  const nextId = createIds({ site, now, after: newest.get() as string | null });
   const insert = db.prepare(`
     INSERT INTO overrides (id, site, names, scope, from_at, until_at, reason, requested_by, decided_by, granted_at, review)
     VALUES (@id, @site, @names, @scope, @from, @until, @reason, @requestedBy, @decidedBy, @grantedAt, @review)`);

@@ -150,13 +150,22 @@ describe('the change log', () => {
 
 describe('ids', () => {
   it('are unique and grow, in one millisecond too', () => {
-    const next = createIds({ site: 'north-2', now: () => START });
+    const next = createIds({ site: 'north-2', now: () => START, after: null });
     const ids = Array.from({ length: 5000 }, next);
     expect(new Set(ids).size).toBe(5000);
     expect([...ids].sort()).toEqual(ids);
   });
 
+  it('grow over a restart that starts in the past', () => {
+    const before = createIds({ site: 'main', now: () => START, after: null })();
+    const after = createIds({ site: 'main', now: () => START - 86_400_000, after: before })();
+    expect(after > before).toBe(true);
+    expect(createIds({ site: 'main', now: () => START, after: 'no id of ours' })() > before.slice(0, 8)).toBe(
+      true,
+    );
+  });
+
   it.each(['', 'Main', 'a b', '-a', 'x'.repeat(33), 'ü'])('refuse the site %j', (site) => {
-    expect(() => createIds({ site, now: () => START })).toThrow(/site/);
+    expect(() => createIds({ site, now: () => START, after: null })).toThrow(/site/);
   });
 });

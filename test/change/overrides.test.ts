@@ -284,7 +284,18 @@ describe('against an oracle', () => {
           own.close();
         }
       }),
-      { numRuns: 25 },
+      {
+        numRuns: 40,
+        examples: [
+          [
+            [
+              { do: 'grant', n: 6 },
+              { do: 'restart', n: 1 },
+              { do: 'grant', n: 3 },
+            ],
+          ],
+        ],
+      },
     );
   });
 });
