@@ -76,7 +76,9 @@ export function createQuestionText(): QuestionText {
       text[0] = query.type >>> 8;
       text[1] = query.type & 0xff;
       text[2] =
-        (query.dnssecOk ? 1 : 0) | ((query.flags & FLAG_CD) !== 0 ? 2 : 0) | (query.class === CLASS_ANY ? 4 : 0);
+        (query.dnssecOk ? 1 : 0) |
+        ((query.flags & FLAG_CD) !== 0 ? 2 : 0) |
+        (query.class === CLASS_ANY ? 4 : 0);
       end = PREFIX;
       let at = QUESTION;
       for (let label = 0; label < query.labels; label++) {
@@ -95,7 +97,7 @@ export function createQuestionText(): QuestionText {
       }
       if (end === PREFIX) put(0x2e);
     },
-    host: () => text.latin1Slice(PREFIX, end),
-    key: () => text.latin1Slice(0, end),
+    host: () => text.toString('latin1', PREFIX, end),
+    key: () => text.toString('latin1', 0, end),
   };
 }

@@ -44,14 +44,6 @@ export function relayReply(
     const left = originalTtl(entry, at) - age;
     putUint32(out, base + at, left < 0 ? 0 : left > cap ? cap : left);
   }
-  const end = appendOpt(
-    out,
-    base,
-    base + bytes.length,
-    query,
-    entry.rcode >>> 4,
-    ede,
-    entry.extendedErrors,
-  );
+  const end = appendOpt(out, base, base + bytes.length, query, entry.rcode >>> 4, ede, entry.extendedErrors);
   return end - base > limit ? truncatedReply(out, base, packet, query, entry.rcode) : end;
 }

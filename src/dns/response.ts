@@ -150,7 +150,8 @@ function readService(
     if (at > end) return false;
     const size = key === 4 ? 4 : key === 6 ? 16 : 0;
     if (size === 0) continue;
-    for (let from = value; from + size <= at; from += size) addresses.push(message.subarray(from, from + size));
+    for (let from = value; from + size <= at; from += size)
+      addresses.push(message.subarray(from, from + size));
   }
   return true;
 }

@@ -1,61 +1,75 @@
-// DNS over UDP on one address by `dgram`. The seam towards the handler is one function, so that another way to read the
-// socket can take this one's place.
+// DNS over UDP on one address by `dgram`. What it offers is a `DnsServer` opened from `DnsServerOptions`, and nothing in the
+// handler knows of sockets, so that another way of reading datagrams can stand beside it.
 
 import { createSocket } from 'node:dgram';
+import type { SocketOptions } from 'node:dgram';
 import { isIP } from 'node:net';
-import type { DnsHandler } from './handle.ts';
+import type { DnsServer, DnsServerOptions } from './types.ts';
 
-export type DnsServer = { readonly port: number; close(): Promise<void> };
+const SOCKET_BUFFER = 4 << 20;
+/** Answers that wait in the process because the system's buffer is full; beyond them, they are dropped. */
+const MAX_WAITING = 1024;
+const MAPPED = '::ffff:';
 
-export type DnsServerDeps = {
-  readonly address: string;
-  /** 0 for any free one */
-  readonly port: number;
-  readonly handler: Pick<DnsHandler, 'handle'>;
-  /** several threads share the port (SO_REUSEPORT) */
-  readonly reusePort: boolean;
-  readonly log: (level: 'warn' | 'error', msg: string, fields: Record<string, unknown>) => void;
-};
-
-const RECEIVE_BUFFER = 4 << 20;
-
-/** @throws the system's error when the address cannot be had */
-export async function openDnsUdp(deps: DnsServerDeps): Promise<DnsServer> {
-  const type = isIP(deps.address) === 6 ? 'udp6' : 'udp4';
+/** Resolves when the socket is bound; rejects with the system's error when the address cannot be had. */
+export async function openDnsUdp(options: DnsServerOptions): Promise<DnsServer> {
+  const { address, handler } = options;
+  const type = isIP(address) === 6 ? 'udp6' : 'udp4';
+  const family = type === 'udp6' ? 6 : 4;
   const socket = createSocket({
     type,
-    reusePort: deps.reusePort,
+    reusePort: options.reusePort ?? false,
     ipv6Only: true,
-    recvBufferSize: RECEIVE_BUFFER,
-    sendBufferSize: RECEIVE_BUFFER,
+    recvBufferSize: SOCKET_BUFFER,
+    sendBufferSize: SOCKET_BUFFER,
+    // Answers go to addresses, never to names: asking the system about them would cost a turn of the event loop each.
+    lookup: ((host: string, _family: unknown, done: (error: null, ip: string, family: number) => void) =>
+      done(null, host, family)) as unknown as NonNullable<SocketOptions['lookup']>,
   });
-  let closed = false;
-  socket.on('message', (packet, { address, port }) => {
-    // `send` throws on port 0, which anyone can write into a packet; nobody can be answered there.
-    if (port === 0) return;
-    deps.handler.handle(packet, packet.length, address, 'udp', (answer) => {
-      if (!closed) socket.send(answer, port, address, ignoreError);
+  const counts = { received: 0, sent: 0, unanswerable: 0, dropped: 0, errors: 0 };
+  let open = true;
+
+  socket.on('message', (packet, sender) => {
+    counts.received++;
+    // Anyone can write port 0 into a packet; nobody can be answered there, and `send` throws on it.
+    if (sender.port === 0) {
+      counts.unanswerable++;
+      return;
+    }
+    const client = sender.address.startsWith(MAPPED) ? sender.address.slice(MAPPED.length) : sender.address;
+    handler.handle(packet, packet.length, client, 'udp', (answer) => {
+      if (!open) return;
+      if (socket.getSendQueueCount() > MAX_WAITING) {
+        counts.dropped++;
+        return;
+      }
+      try {
+        socket.send(answer, sender.port, sender.address);
+        counts.sent++;
+      } catch {
+        counts.errors++;
+      }
     });
   });
   await new Promise<void>((resolve, reject) => {
     socket.once('error', reject);
-    socket.bind({ address: deps.address, port: deps.port, exclusive: true }, () => {
+    socket.bind({ address, port: options.port, exclusive: true }, () => {
       socket.off('error', reject);
       resolve();
     });
   });
-  socket.on('error', (error) =>
-    deps.log('warn', 'DNS over UDP', { address: deps.address, err: error.message }),
-  );
+  socket.on('error', (error) => {
+    counts.errors++;
+    options.log?.('warn', 'DNS over UDP', { address, err: error.message });
+  });
   return {
     port: socket.address().port,
+    stats: () => ({ ...counts }),
     close: () =>
       new Promise((resolve) => {
-        closed = true;
-        socket.close(resolve);
+        if (!open) return resolve();
+        open = false;
+        socket.close(() => resolve());
       }),
   };
 }
-
-/** An answer that cannot be sent is an answer that is asked for again. */
-function ignoreError(): void {}

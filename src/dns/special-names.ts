@@ -1,12 +1,17 @@
 // Names that are answered here and never leave: localhost, invalid, local and the like (RFC 6761, 6762, 7686, 9462). No
 // list or group has a say in them, as nothing outside can be reached by them.
 
+import { EDE_NONE, addressReply, negativeReply } from './replies.ts';
 import type { Query } from './wire.ts';
-import { QUESTION, lastLabelIs, lower } from './wire.ts';
+import { NOERROR, NXDOMAIN, QUESTION, TYPE_A, TYPE_AAAA, lastLabelIs, lower } from './wire.ts';
 
 export type SpecialAnswer = 'loopback' | 'nxdomain' | 'nodata';
 
 const bytesOf = (text: string): Uint8Array => Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+
+const TTL = 300;
+const LOOPBACK_V4 = Uint8Array.of(127, 0, 0, 1);
+const LOOPBACK_V6 = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1);
 
 /** By the length of the last label, as nearly every name is told from these by that alone. */
 const LAST_LABELS: readonly (readonly { label: Uint8Array; answer: SpecialAnswer }[])[] = [
@@ -43,4 +48,20 @@ function endsInResolverArpa(packet: Uint8Array, query: Query): boolean {
     if (lower(packet[from + i] as number) !== RESOLVER_ARPA[i]) return false;
   }
   return true;
+}
+
+/** Writes the answer at `base`, with room as for every reply; returns the offset after it. */
+export function specialReply(
+  out: Uint8Array,
+  base: number,
+  packet: Uint8Array,
+  query: Query,
+  answer: SpecialAnswer,
+): number {
+  if (answer === 'loopback' && (query.type === TYPE_A || query.type === TYPE_AAAA)) {
+    const address = query.type === TYPE_A ? LOOPBACK_V4 : LOOPBACK_V6;
+    return addressReply(out, base, packet, query, address, TTL, EDE_NONE);
+  }
+  const rcode = answer === 'nxdomain' ? NXDOMAIN : NOERROR;
+  return negativeReply(out, base, packet, query, rcode, TTL, EDE_NONE);
 }

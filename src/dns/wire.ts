@@ -132,6 +132,16 @@ export function parseQuery(packet: Uint8Array, length: number, query: Query): nu
   return parseAdditional(packet, length, query, uint16(packet, 10));
 }
 
+/** The RCODE for a readable question that a resolver of this kind does not take; NOERROR for all others. */
+export function refusalOf(query: Query): number {
+  const { type } = query;
+  if (query.class !== CLASS_IN && query.class !== CLASS_ANY) return REFUSED;
+  if (type === TYPE_AXFR || type === TYPE_IXFR) return REFUSED;
+  // Meta types (RFC 6895, section 3.1) ask for no record.
+  if (type === 0 || type === TYPE_OPT || (type >= 128 && type < TYPE_ANY)) return NOTIMP;
+  return NOERROR;
+}
+
 /** Finds the OPT record (RFC 6891) among the additional records; TSIG and others are stepped over. */
 function parseAdditional(packet: Uint8Array, length: number, query: Query, count: number): number {
   if (count > MAX_ADDITIONAL) return FORMERR;
