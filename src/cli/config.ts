@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import { formatError, loadConfig } from '../config/load.ts';
+import { writeReference } from '../config/reference.ts';
 import { print, readCommon, Refused, withCommon, type CommonOptions } from './options.ts';
 
 export function addConfig(program: Command): void {
@@ -20,4 +21,11 @@ export function addConfig(program: Command): void {
       if (!loaded.ok) throw new Refused(`${problems.length} to correct; a running gateway keeps what it has`);
     },
   );
+  const docs = program.command('docs').description('the files made from the configuration schema');
+  docs
+    .command('write')
+    .description('write docs/reference.md and the JSON Schemas')
+    .action(() => {
+      for (const file of writeReference()) process.stdout.write(`${file}\n`);
+    });
 }

@@ -1,6 +1,7 @@
 // Thread entry: answers DNS over UDP and TCP on the ports it is given. The answers are the dns room's; here they are wired.
 
-import { createDnsHandler, type DnsHandler, type DnsSettings } from '../dns/handle.ts';
+import { createDnsHandler } from '../dns/handle.ts';
+import type { DnsHandler, DnsSettings } from '../dns/types.ts';
 import { openDnsTcp } from '../dns/server-tcp.ts';
 import { openDnsUdp } from '../dns/server-udp.ts';
 import type { Exchange } from '../resolver/types.ts';
@@ -23,6 +24,7 @@ await runDataThread(async ({ start, engine, record, now, log }) => {
       page: settings.page,
       serve: settings.serve,
       rateLimit: settings.rateLimit,
+      allowPrivate: settings.allowPrivate,
       forward: Object.fromEntries(Object.entries(settings.forward).map(([name, to]) => [name, open(to)])),
     };
     return createDnsHandler({ engine, exchange, record, now, settings: dnsSettings });

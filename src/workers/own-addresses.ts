@@ -44,7 +44,7 @@ function bindUdp(endpoint: Endpoint): Promise<{ port: number; close: () => Promi
   return new Promise((resolve, reject) => {
     const socket = dgram.createSocket({
       type: net.isIPv6(endpoint.address) ? 'udp6' : 'udp4',
-      ipv6Only: true,
+      ipv6Only: net.isIPv6(endpoint.address),
     });
     socket.once('error', reject);
     socket.bind({ address: endpoint.address, port: endpoint.port, exclusive: true }, () => {
