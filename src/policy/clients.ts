@@ -100,7 +100,7 @@ export function inventClient(
 function makeClient(policy: CompiledPolicy, text: string): Client {
   const parsed = parseAddress(text);
   const address = parsed === null ? text.slice(0, LONGEST_ADDRESS) : formatAddress(parsed);
-  const entry = parsed === null ? null : policy.clients.networks.find(text);
+  const entry = parsed === null ? null : policy.clients.networks.findParsed(parsed);
   return {
     address,
     device: entry?.model.name ?? null,

@@ -1,8 +1,6 @@
 // Addresses and networks as numbers: parsing, one normal form, and finding the narrowest network that holds an
 // address. `::ffff:` forms are the IPv4 address they carry. Nothing here says what a network means.
 
-import ipaddr from 'ipaddr.js';
-
 /** An address as 32-bit words: one for IPv4, four for IPv6. */
 export type Address = { readonly family: 4 | 6; readonly words: readonly number[] };
 
@@ -12,6 +10,8 @@ export type Network = { readonly address: Address; readonly prefix: number; read
 export type NetworkTable<T> = {
   /** the value of the longest network that holds the address, or null; unusable text is in no network */
   find(address: string): T | null;
+  /** the same for an address already read */
+  findParsed(address: Address): T | null;
   readonly size: number;
 };
 
@@ -25,27 +25,77 @@ export function parseAddress(text: string): Address | null {
   if (text.length === 0 || text.length > 64) return null;
   if (text.includes(':')) {
     const plain = text.includes('%') ? text.slice(0, text.indexOf('%')) : text;
-    if (!ipaddr.IPv6.isValid(plain)) return null;
-    const parts = ipaddr.IPv6.parse(plain).parts;
-    const words = [0, 2, 4, 6].map((i) => (((parts[i] ?? 0) << 16) | (parts[i + 1] ?? 0)) >>> 0);
+    const words = readIpv6(plain);
+    if (words === null) return null;
     if (words[0] === 0 && words[1] === 0 && words[2] === 0xffff) return { family: 4, words: [words[3] ?? 0] };
     return { family: 6, words };
   }
-  if (!ipaddr.IPv4.isValidFourPartDecimal(text)) return null;
-  const octets = text.split('.').map(Number);
-  return { family: 4, words: [octets.reduce((all, octet) => all * 256 + octet, 0)] };
+  const word = readIpv4(text);
+  return word < 0 ? null : { family: 4, words: [word] };
+}
+
+/** Four decimal parts without leading zeros as one number, or -1; read by hand because every new client comes by here. */
+function readIpv4(text: string): number {
+  let word = 0;
+  let part = -1;
+  let dots = 0;
+  for (let i = 0; i <= text.length; i++) {
+    const c = i === text.length ? 46 : text.charCodeAt(i);
+    if (c === 46) {
+      if (part < 0 || ++dots > 4) return -1;
+      word = word * 256 + part;
+      part = -1;
+    } else if (c >= 48 && c <= 57 && part !== 0) {
+      part = Math.max(part, 0) * 10 + c - 48;
+      if (part > 255) return -1;
+    } else return -1;
+  }
+  return dots === 4 ? word : -1;
+}
+
+/** The eight groups of an IPv6 address (RFC 4291, 2.2) as four words, or null. */
+function readIpv6(text: string): number[] | null {
+  const halves = text.split('::');
+  if (halves.length > 2) return null;
+  const groups: number[] = [];
+  let gap = -1;
+  for (const [at, half] of halves.entries()) {
+    if (at === 1) gap = groups.length;
+    if (half === '' && halves.length === 2) continue;
+    const parts = half.split(':');
+    for (const [i, part] of parts.entries()) {
+      if (part.includes('.')) {
+        const word = at === halves.length - 1 && i === parts.length - 1 ? readIpv4(part) : -1;
+        if (word < 0) return null;
+        groups.push(Math.floor(word / 65536), word % 65536);
+      } else if (/^[0-9a-fA-F]{1,4}$/.test(part)) groups.push(parseInt(part, 16));
+      else return null;
+    }
+  }
+  // `::` stands for at least one group of zeros
+  if (gap < 0 ? groups.length !== 8 : groups.length > 7) return null;
+  if (gap >= 0) groups.splice(gap, 0, ...new Array<number>(8 - groups.length).fill(0));
+  return [0, 2, 4, 6].map((i) => (groups[i] ?? 0) * 65536 + (groups[i + 1] ?? 0));
 }
 
 /** The one way an address is written everywhere (RFC 5952 for IPv6), so that equal addresses are equal text. */
-export function formatAddress(address: Address): string {
-  const octets = address.words.flatMap((word) => [
-    word >>> 24,
-    (word >>> 16) & 255,
-    (word >>> 8) & 255,
-    word & 255,
-  ]);
-  if (address.family === 4) return octets.join('.');
-  return (ipaddr.fromByteArray(octets) as ipaddr.IPv6).toRFC5952String();
+export function formatAddress({ family, words }: Address): string {
+  if (family === 4) {
+    const word = words[0] ?? 0;
+    return `${word >>> 24}.${(word >>> 16) & 255}.${(word >>> 8) & 255}.${word & 255}`;
+  }
+  const groups = words.flatMap((word) => [word >>> 16, word & 0xffff]);
+  let start = -1;
+  let longest = 1;
+  for (let i = 0; i < 8; i++) {
+    let end = i;
+    while (end < 8 && groups[end] === 0) end++;
+    if (end - i > longest) [start, longest] = [i, end - i];
+    i = Math.max(i, end - 1);
+  }
+  const text = groups.map((group) => group.toString(16));
+  if (start < 0) return text.join(':');
+  return `${text.slice(0, start).join(':')}::${text.slice(start + longest).join(':')}`;
 }
 
 /** Reads an address or `address/bits`; null when it is neither. */
@@ -86,16 +136,19 @@ export function createNetworkTable<T>(entries: Iterable<{ network: Network; valu
     size++;
   }
   for (const levels of [v4, v6]) levels.sort((a, b) => b.prefix - a.prefix);
+  const findParsed = (address: Address): T | null => {
+    for (const level of address.family === 4 ? v4 : v6) {
+      const value = level.values.get(keyOf(mask(address.words, level.prefix)));
+      if (value !== undefined) return value;
+    }
+    return null;
+  };
   return {
     size,
+    findParsed,
     find(text) {
       const address = parseAddress(text);
-      if (address === null) return null;
-      for (const level of address.family === 4 ? v4 : v6) {
-        const value = level.values.get(keyOf(mask(address.words, level.prefix)));
-        if (value !== undefined) return value;
-      }
-      return null;
+      return address === null ? null : findParsed(address);
     },
   };
 }

@@ -1,7 +1,13 @@
 // Which addresses lie inside (loopback, private, link-local, tunnels into IPv4 ...), and whether an address is in a
 // list of networks. The proxy's ban on private targets, the DNS rebinding guard and `serve` all ask here.
 
-import { createNetworkTable, parseNetwork, type Network, type NetworkTable } from './networks.ts';
+import {
+  createNetworkTable,
+  parseAddress,
+  parseNetwork,
+  type Network,
+  type NetworkTable,
+} from './networks.ts';
 
 export type CompiledNetworks = NetworkTable<true>;
 
@@ -39,10 +45,9 @@ const inside = compileNetworks(INSIDE);
  * Text that is no address is private too: what cannot be read cannot be trusted.
  */
 export function isPrivateAddress(address: string): boolean {
-  const network = address.includes('/') ? null : parseNetwork(address);
-  if (network === null) return true;
-  if (network.address.family === 4 && address.includes(':')) return true;
-  return inside.find(address) !== null;
+  const parsed = parseAddress(address);
+  if (parsed === null || (parsed.family === 4 && address.includes(':'))) return true;
+  return inside.findParsed(parsed) !== null;
 }
 
 /**

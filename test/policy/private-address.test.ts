@@ -126,6 +126,34 @@ describe('networks', () => {
     expect(normal('255.255.255.255')).toBe('255.255.255.255');
   });
 
+  test('IPv6 reads and writes as the URL parser does (property)', () => {
+    const part = fc.oneof(
+      fc.constantFrom('0', '0', '0', '1', 'ffff', 'A', '10', '00', '12345', 'g', '', ':', '1.2.3.4', '1.2.3'),
+    );
+    const made = fc.array(part, { minLength: 1, maxLength: 9 }).map((parts) => parts.join(':'));
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.ipV6(),
+          made,
+          made.map((text) => text.replace(/:0:/, '::')),
+        ),
+        (text) => {
+          if (!text.includes(':')) return;
+          const address = parseAddress(text);
+          const valid = URL.canParse(`http://[${text}]/`);
+          expect(address !== null).toBe(valid);
+          if (address === null) return;
+          const normal = formatAddress(address);
+          const back = address.family === 4 ? `::ffff:${normal}` : normal;
+          expect(new URL(`http://[${back}]/`).hostname).toBe(new URL(`http://[${text}]/`).hostname);
+          if (address.family === 6) expect(`[${normal}]`).toBe(new URL(`http://[${text}]/`).hostname);
+        },
+      ),
+      { numRuns: 3000 },
+    );
+  });
+
   test('the narrowest network wins, whatever the order (property, against bits)', () => {
     const entry = fc.record({
       word: fc.nat(0xffffffff).map((n) => n & 0xff0000ff),
