@@ -201,14 +201,19 @@ type Cursor = { readonly bytes: Uint8Array; pos: number; readonly end: number; b
 /** Seven bits a byte, low first, at most eight bytes (2^53). What is not a positive number is written as 0. */
 function writeNumber(value: number, into: Uint8Array, at: number): number {
   let pos = at;
-  let large = value > 0 ? (value < Number.MAX_SAFE_INTEGER ? value : Number.MAX_SAFE_INTEGER) : 0;
-  while (large >= 0x40000000) {
-    const next = Math.floor(large / 0x80);
-    into[pos++] = (large - next * 0x80) | 0x80;
-    large = next;
+  let rest: number;
+  if (value < 0x40000000) {
+    // Nearly every number: integer arithmetic all the way.
+    rest = value > 0 ? (value + 0.5) | 0 : 0;
+  } else {
+    let large = value < Number.MAX_SAFE_INTEGER ? Math.round(value) : value > 0 ? Number.MAX_SAFE_INTEGER : 0;
+    while (large >= 0x40000000) {
+      const next = Math.floor(large / 0x80);
+      into[pos++] = (large - next * 0x80) | 0x80;
+      large = next;
+    }
+    rest = large;
   }
-  // Small numbers, nearly all of them, stay in integer arithmetic.
-  let rest = (large + 0.5) | 0;
   while (rest >= 0x80) {
     into[pos++] = (rest & 0x7f) | 0x80;
     rest >>>= 7;

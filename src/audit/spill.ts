@@ -60,20 +60,25 @@ export function createSpill(deps: SpillDeps): Spill {
   let others = 0;
   let serial = 0;
 
-  const begin = () => {
-    others = readdirSync(dir)
-      .filter(mine)
+  /** bytes of this producer's finished files that the writer has not taken yet */
+  const othersNow = () =>
+    readdirSync(dir)
+      .filter((file) => mine(file) && file.endsWith('.ready'))
       .reduce((sum, file) => sum + sizeOf(join(dir, file)), 0);
+
+  const begin = () => {
+    others = othersNow();
     path = join(dir, `${name}-${now()}-${serial++}.open`);
     fd = openSync(path, 'ax', 0o600);
     size = writeSync(fd, MAGIC);
   };
 
   const roll = () => {
-    if (fd < 0) return;
-    closeSync(fd);
+    if (fd < 0 || size <= MAGIC.length) return;
+    const ended = fd;
     fd = -1;
     size = 0;
+    closeSync(ended);
     finish(path);
   };
 
@@ -85,8 +90,9 @@ export function createSpill(deps: SpillDeps): Spill {
         if (fd < 0) begin();
         const whole = RECORD_HEAD + length;
         if (others + size + whole > maxBytes) {
-          roll();
-          return false;
+          // The writer may have taken some of the others since they were last counted.
+          others = othersNow();
+          if (others + size + whole > maxBytes) return false;
         }
         record.writeUInt32LE(length, 0);
         record.writeUInt32LE(crc32(record.subarray(RECORD_HEAD, whole)), 4);
@@ -108,7 +114,6 @@ export function createSpill(deps: SpillDeps): Spill {
         roll();
       } catch {
         // It stays `.open`; the next start finishes it.
-        fd = -1;
       }
     },
     pending: () => size,

@@ -1,0 +1,140 @@
+// The event codec: every decision comes back as it went in, and no bytes upset the decoder.
+
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { decodeDecision, encodeDecision, MAX_EVENT_BYTES, mustKeep } from '../../src/audit/event.ts';
+import type { Action, Channel, RatingKind, Reason } from '../../src/policy/types.ts';
+import { block, byOverride, decisionOf, visit } from './fixture.ts';
+
+const text = (max: number) => fc.string({ unit: 'binary', maxLength: Math.floor(max / 2) });
+const maybe = (max: number) => fc.option(text(max), { nil: null });
+const size = fc.maxSafeNat();
+
+const anyEvent = fc.record({
+  at: fc.nat({ max: 281_474_976_710_655 }),
+  channel: fc.constantFrom<Channel>('dns', 'http', 'connect', 'tls', 'web'),
+  client: text(128),
+  device: maybe(128),
+  user: maybe(128),
+  group: text(128),
+  class: maybe(128),
+  inCharge: maybe(128),
+  host: text(255),
+  path: maybe(1024),
+  method: text(32),
+  category: maybe(128),
+  list: maybe(128),
+  rating: fc.option(
+    fc.constantFrom<RatingKind>('acceptable', 'timed', 'nominated', 'permission', 'unacceptable', 'illegal'),
+    {
+      nil: null,
+    },
+  ),
+  action: fc.constantFrom<Action>('block', 'allow', 'rewrite', 'portal', 'error'),
+  reason: fc.constantFrom<Reason>(
+    'illegal',
+    'bypass',
+    'override',
+    'unrated',
+    'no-index',
+    'malformed',
+    'default-block',
+  ),
+  rule: text(512),
+  overrideId: maybe(128),
+  policyGeneration: size,
+  indexGeneration: size,
+  bytesIn: size,
+  bytesOut: size,
+  durationMs: fc.nat({ max: 86_400_000_000 }).map((micros) => micros / 1000),
+});
+
+describe('event codec', () => {
+  it('gives back every decision, at any offset', () => {
+    fc.assert(
+      fc.property(anyEvent, fc.nat({ max: 50 }), (event, offset) => {
+        const bytes = new Uint8Array(offset + MAX_EVENT_BYTES);
+        const length = encodeDecision(decisionOf(event), bytes, offset);
+        expect(length).toBeGreaterThan(0);
+        expect(decodeDecision(bytes, offset, length)).toEqual(event);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('says -1 exactly when an event does not fit', () => {
+    const decision = decisionOf(block({ host: 'naïve.example', path: '/x' }));
+    const length = encodeDecision(decision, new Uint8Array(MAX_EVENT_BYTES), 0);
+    expect(encodeDecision(decision, new Uint8Array(length), 0)).toBe(length);
+    for (let short = 0; short < length; short++) {
+      expect(encodeDecision(decision, new Uint8Array(short), 0)).toBe(-1);
+    }
+  });
+
+  it('cuts off what is too long and keeps the rest', () => {
+    const long = 'é'.repeat(5000);
+    const bytes = new Uint8Array(MAX_EVENT_BYTES);
+    const event = block({ host: long, path: long, rule: long, user: long, client: long, method: long });
+    const length = encodeDecision(decisionOf(event), bytes, 0);
+    const back = decodeDecision(bytes, 0, length)!;
+    expect([back.host, back.path, back.rule, back.user, back.method].map((s) => s?.length)).toEqual([
+      255, 1024, 512, 128, 32,
+    ]);
+    expect(back.list).toBe('starter-gambling');
+  });
+
+  it('takes what is not a number, and half a surrogate pair, without complaint', () => {
+    const bytes = new Uint8Array(MAX_EVENT_BYTES);
+    const event = block({ at: NaN, bytesIn: -5, bytesOut: Infinity, durationMs: NaN, host: 'a\ud800b' });
+    const back = decodeDecision(bytes, 0, encodeDecision(decisionOf(event), bytes, 0))!;
+    expect(back).toMatchObject({
+      at: 0,
+      bytesIn: 0,
+      bytesOut: Number.MAX_SAFE_INTEGER,
+      durationMs: 0,
+      host: 'a\ufffdb',
+    });
+  });
+
+  it('meets 100,000 random and mutated buffers with null or an event, never a throw', () => {
+    const good = new Uint8Array(MAX_EVENT_BYTES);
+    const length = encodeDecision(decisionOf(block({ path: '/ünïcode/😀' })), good, 0);
+    let seed = 42;
+    const random = () => (seed = (Math.imul(seed, 1103515245) + 12345) >>> 0) / 2 ** 32;
+    let refused = 0;
+    for (let i = 0; i < 100_000; i++) {
+      const bytes = i % 2 === 0 ? good.slice(0, length) : new Uint8Array(Math.floor(random() * 300));
+      const changes = i % 2 === 0 ? 1 + Math.floor(random() * 4) : bytes.length;
+      for (let n = 0; n < changes; n++)
+        bytes[Math.floor(random() * bytes.length)] = Math.floor(random() * 256);
+      if (i % 4 === 1 && bytes.length > 4) bytes.set([1, 0x10, 3, 2]);
+      const offset = Math.floor(random() * 3);
+      const event = decodeDecision(bytes, offset, Math.floor(random() * (bytes.length + 3)));
+      const whole = decodeDecision(bytes, 0, bytes.length);
+      if (event === null) refused++;
+      if (whole !== null) expect(whole.host.length).toBeLessThanOrEqual(255 * 3);
+    }
+    expect(refused).toBeGreaterThan(50_000);
+    for (const [offset, size] of [
+      [-1, 10],
+      [0, -1],
+      [NaN, 10],
+      [0, NaN],
+      [0, 1e9],
+      [1e9, 10],
+    ] as const) {
+      expect(decodeDecision(good, offset, size)).toBeNull();
+    }
+  });
+
+  it.each([
+    ['a block', block(), true],
+    ['being held at the portal', block({ action: 'portal', reason: 'identity-required' }), true],
+    ['an allow by override', byOverride(), true],
+    ['an allowed visit', visit(), false],
+    ['a rewritten search', visit({ action: 'rewrite' }), false],
+    ['an upstream failure', visit({ action: 'error', reason: 'upstream' }), false],
+  ])('must keep %s: %#', (_name, event, kept) => {
+    expect(mustKeep(decisionOf(event))).toBe(kept);
+  });
+});
