@@ -21,7 +21,7 @@ export type IndexBuilderDeps = {
 };
 
 /** Takes one list's text, in pieces of any size; `fileEnd` between files ends a last line without a line end. */
-export type ListTextSink = {
+type ListTextSink = {
   chunk(text: string): void;
   fileEnd(): void;
   end(): ListReport;

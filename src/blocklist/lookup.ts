@@ -16,7 +16,7 @@ export function createMatches(): Matches {
 }
 
 /** The set id of a hash, 0 when the table does not hold it. The table is sorted, so a greater hash ends the search. */
-export function findSet(index: BlockIndex, lo: number, hi: number): number {
+function findSet(index: BlockIndex, lo: number, hi: number): number {
   const table = index.table;
   for (let at = homeSlot(lo, index.capacity) * 3; ; at += 3) {
     const set = table[at + 2] as number;
