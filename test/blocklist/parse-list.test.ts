@@ -1,29 +1,8 @@
-// List formats: what each line yields, what is skipped and why. Tables per format, then hostile files.
+// List formats: what each line yields, what is skipped and why. Tables per format.
 
-import { domainToASCII } from 'node:url';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createListParser, detectFormat } from '../../src/blocklist/parse-list.ts';
-import type { ListReport } from '../../src/blocklist/parse-list.ts';
 import type { ListFormat, ListSource } from '../../src/blocklist/types.ts';
-
-const SUFFIXES = new Set(['com', 'uk', 'co.uk', 'io', 'github.io']);
-
-function parse(
-  format: ListFormat,
-  lines: readonly string[],
-  more: Partial<ListSource> = {},
-): { entries: string[]; report: ListReport } {
-  const entries: string[] = [];
-  const parser = createListParser({
-    source: { name: 'l', category: 'c', sealed: false, format, match: 'format', ...more },
-    toAscii: domainToASCII,
-    isPublicSuffix: (name) => SUFFIXES.has(name),
-    onEntry: (name, kind) => entries.push(`${kind} ${name}`),
-  });
-  for (const line of lines) parser.line(line);
-  return { entries, report: parser.end() };
-}
+import { parse } from './parse.ts';
 
 /** One line: its entries, or the reasons for skipping, or nothing for a comment. */
 function one(format: ListFormat, line: string, more: Partial<ListSource> = {}): string {
@@ -319,110 +298,5 @@ describe('rules for every format', () => {
   it('a list that yields nothing says so', () => {
     expect(parse('auto', ['<html>', '<p>Not found</p>']).report).toMatchObject({ taken: 0, skipped: 2 });
     expect(parse('auto', []).report).toMatchObject({ taken: 0, skipped: 0, lines: 0, format: 'domains' });
-  });
-});
-
-describe('detectFormat', () => {
-  it.each([
-    ['', 'domains'],
-    ['# c\nexample.com\nother.com', 'domains'],
-    ['# c\n0.0.0.0 example.com\n0.0.0.0 other.com\nx.com', 'hosts'],
-    ['127.0.0.1 localhost\n::1 localhost', 'hosts'],
-    ['[Adblock Plus 2.0]\n', 'adblock'],
-    ['! c\n||example.com^\n@@||b.com^', 'adblock'],
-    ['server=/example.com/\nserver=/b.com/', 'dnsmasq'],
-    ['address=/example.com/0.0.0.0', 'dnsmasq'],
-    ['$TTL 60\n@ SOA a. b. 1 2 3 4 5\nexample.com CNAME .', 'rpz'],
-    ['*.example.com\n*.b.com\nc.com', 'wildcard'],
-    ['192.0.2.7\n192.0.2.8', 'domains'],
-    ['\r\n0.0.0.0 example.com\r\n', 'hosts'],
-  ])('%j is %s', (head, format) => expect(detectFormat(head)).toBe(format));
-
-  it('auto reads a file as if its format had been named, however long', () => {
-    for (const [format, write] of [
-      ['hosts', (i: number) => `0.0.0.0 n${i}.example`],
-      ['adblock', (i: number) => `||n${i}.example^`],
-      ['dnsmasq', (i: number) => `server=/n${i}.example/`],
-    ] as const) {
-      for (const count of [1, 10_000]) {
-        const lines = Array.from({ length: count }, (_, i) => write(i));
-        const auto = parse('auto', lines);
-        expect(auto.report).toMatchObject({ format, lines: count, taken: count });
-        expect(auto.entries).toEqual(parse(format, lines).entries);
-      }
-    }
-  });
-});
-
-describe('hostile files', () => {
-  const formats = fc.constantFrom<ListFormat>(
-    'auto',
-    'hosts',
-    'domains',
-    'wildcard',
-    'adblock',
-    'dnsmasq',
-    'rpz',
-    'squidguard',
-  );
-  const piece = fc.oneof(
-    fc.string({ unit: 'binary' }),
-    fc.domain(),
-    fc.ipV4(),
-    fc.ipV6(),
-    fc.constantFrom(
-      '||',
-      '^',
-      '@@',
-      '$',
-      '*.',
-      '.',
-      '/',
-      'address=',
-      'server=',
-      '0.0.0.0',
-      '#',
-      '(',
-      ')',
-      ' CNAME .',
-      ' ',
-      '\t',
-      '"',
-      ';',
-      '\ufeff',
-      '\u0000',
-    ),
-  );
-  const line = fc.array(piece, { maxLength: 8 }).map((pieces) => pieces.join(''));
-
-  it('nothing throws, every entry is a canonical name or an address, and the counts agree', () => {
-    fc.assert(
-      fc.property(formats, fc.array(line, { maxLength: 12 }), (format, lines) => {
-        const { entries, report } = parse(format, lines);
-        expect(report.lines).toBe(lines.length);
-        expect(report.taken).toBe(entries.length);
-        expect(Object.values(report.reasons).reduce((sum, count) => sum + count, 0)).toBe(report.skipped);
-        for (const entry of entries) expect(entry).toMatch(/^(except-)?(exact|suffix) [a-z0-9_.:-]{1,253}$/);
-      }),
-      { numRuns: 300 },
-    );
-  });
-
-  it('lines made to be slow are not', () => {
-    const began = performance.now();
-    for (const text of [
-      '/'.repeat(4096),
-      '#@'.repeat(2048),
-      '||' + '^$'.repeat(2000),
-      'a.'.repeat(2048),
-      ':'.repeat(4096),
-      '('.repeat(4096),
-      '"'.repeat(4096),
-      ' a'.repeat(2048),
-    ]) {
-      for (const format of ['hosts', 'domains', 'adblock', 'dnsmasq', 'rpz', 'auto'] as const)
-        parse(format, [text]);
-    }
-    expect(performance.now() - began).toBeLessThan(2000);
   });
 });
