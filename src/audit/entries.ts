@@ -44,7 +44,7 @@ type Coded = (number | string | null)[];
 export function createEntryWriter(db: Database, site: string, cached: number): EntryWriter {
   const dictionary = createDictionary(db, cached);
   const chain = createChain(db);
-  const insert = db.prepare(`INSERT INTO entries (${HASHED_COLUMNS.join(', ')}) VALUES (${MARKS})`);
+  const insert = db.prepare(`INSERT INTO entries (${HASHED_COLUMNS.join(', ')}, link) VALUES (${MARKS}, ?)`);
   const update = db.prepare(
     'UPDATE entries SET count = ?, bytes_in = ?, bytes_out = ?, duration_us = ?, path = ? WHERE id = ?',
   );
@@ -133,21 +133,31 @@ export function createEntryWriter(db: Database, site: string, cached: number): E
     );
   };
 
-  const seal = (now: number, rows: readonly Coded[]) => {
+  /** `linked`: rows that were inserted with the number of this batch. */
+  const seal = (now: number, rows: readonly Coded[], linked: ReadonlySet<number>) => {
     const words = dictionary.takeNewlyKept();
     if (rows.length === 0 && words.length === 0) return;
     const leaves: Leaf[] = rows.map((coded) => ({ id: coded[ID] as number, hash: hashRow(coded) }));
     const no = chain.addRows(now, leaves, words);
-    for (const leaf of leaves) setLink.run(no, leaf.id);
+    for (const { id } of leaves) if (!linked.has(id)) setLink.run(no, id);
   };
 
   const writeAll = db.transaction((batch: Batch, now: number, done: Map<Row, Coded>) => {
     const uses = new Map<string, number>();
+    const sealed = new Set(batch.sealed);
+    const linked = new Set<number>();
+    // Most blocks are final at once: they are inserted with their batch, instead of being changed again below.
+    const add = (row: Row): Coded => {
+      const coded = code(row, ++lastId);
+      const final = sealed.has(row);
+      insert.run(coded, final ? chain.head.no + 1 : null);
+      if (final) linked.add(lastId);
+      return coded;
+    };
     for (const row of batch.rows) {
       let coded: Coded;
       if (row.coded === null) {
-        coded = code(row, ++lastId);
-        insert.run(coded);
+        coded = add(row);
       } else {
         coded = refresh(row, row.coded);
         if (
@@ -159,8 +169,7 @@ export function createEntryWriter(db: Database, site: string, cached: number): E
           row.bytesIn -= row.saved.bytesIn;
           row.bytesOut -= row.saved.bytesOut;
           row.saved = { count: 0, bytesIn: 0, bytesOut: 0 };
-          coded = code(row, ++lastId);
-          insert.run(coded);
+          coded = add(row);
         }
       }
       done.set(row, coded);
@@ -175,6 +184,7 @@ export function createEntryWriter(db: Database, site: string, cached: number): E
     seal(
       now,
       batch.sealed.map((row) => done.get(row) ?? row.coded!),
+      linked,
     );
     if (batch.rows.length > 0) noteId.run(String(lastId));
   });
@@ -208,7 +218,7 @@ export function createEntryWriter(db: Database, site: string, cached: number): E
     hasSpill: (name) => knownSpill.get(name) !== undefined,
     sealLeftovers(now) {
       const rows = leftovers.all();
-      db.transaction(() => seal(now, rows)).immediate();
+      db.transaction(() => seal(now, rows, new Set())).immediate();
       return rows.length;
     },
   };
