@@ -124,7 +124,7 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
   ): void {
     counts.queries++;
     replied = false;
-    const turn: Turn = { packet, length, address, transport, reply, startedAt: 0 };
+    const turn: Turn = { packet, length, address, transport, reply, startedAt: now() };
     try {
       take(turn);
     } catch {
@@ -143,9 +143,8 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
     }
   }
 
-  function take({ packet, length, address, transport, reply }: Turn): void {
-    const startedAt = now();
-    const turn: Turn = { packet, length, address, transport, reply, startedAt };
+  function take(turn: Turn): void {
+    const { packet, length, address, startedAt } = turn;
     const fault = parseQuery(packet, length, query);
     if (fault === SILENCE) {
       counts.silent++;
@@ -314,6 +313,8 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
   /** Sends what was written up to `end`, and tells the audit. */
   function finish(turn: Turn, client: Client, host: string, verdict: Verdict, at: number, end: number): void {
     const answer = memory.take(end);
+    // Read now: a server may hand in the next query of a connection as soon as it has this answer.
+    const method = typeName(query.type);
     send(turn, answer);
     const { policy, index } = engine.generations;
     const decision: Decision = {
@@ -322,7 +323,7 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
       client,
       host,
       path: null,
-      method: typeName(query.type),
+      method,
       verdict,
       policyGeneration: policy,
       indexGeneration: index,

@@ -19,7 +19,7 @@ export async function openDnsUdp(options: DnsServerOptions): Promise<DnsServer> 
   const socket = createSocket({
     type,
     reusePort: options.reusePort ?? false,
-    ipv6Only: true,
+    ipv6Only: family === 6,
     recvBufferSize: SOCKET_BUFFER,
     sendBufferSize: SOCKET_BUFFER,
     // Answers go to addresses, never to names: asking the system about them would cost a turn of the event loop each.
