@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
-import { decodeDecision, encodeDecision, type DecodedDecision } from '../src/audit/event.ts';
+import { decodeDecision, encodeDecision, MAX_EVENT_BYTES, type DecodedDecision } from '../src/audit/event.ts';
 import { openReader, type EventFilter } from '../src/audit/reader.ts';
 import { openStore } from '../src/audit/store.ts';
 import type { Decision } from '../src/policy/types.ts';
@@ -83,8 +83,7 @@ function measureCodec(): BenchRow[] {
 }
 
 /** The event as the writer has it, by way of its bytes. */
-function decoded(one: Decision): DecodedDecision {
-  const bytes = new Uint8Array(1024);
+function decoded(one: Decision, bytes: Uint8Array): DecodedDecision {
   return decodeDecision(bytes, 0, encodeDecision(one, bytes, 0))!;
 }
 
@@ -98,15 +97,16 @@ function measureStore(dir: string): BenchRow[] {
     ballastBytes: 0,
     sync: 'normal',
   });
+  const bytes = new Uint8Array(MAX_EVENT_BYTES);
   const write = (events: readonly DecodedDecision[]) => () => {
     for (let i = 0; i < events.length; i += 1000) {
       if (!store.write(events.slice(i, i + 1000))) throw new Error('the store could not write');
     }
   };
-  const blocks = Array.from({ length: 40_000 }, (_, n) => decoded(decision(n, 'block')));
+  const blocks = Array.from({ length: 40_000 }, (_, n) => decoded(decision(n, 'block'), bytes));
   // A classroom's minute: 64 clients on 50 names.
   const visits = Array.from({ length: 200_000 }, (_, n) => ({
-    ...decoded(decision(0, 'allow')),
+    ...decoded(decision(0, 'allow'), bytes),
     client: client(n % 64).address,
     host: `site-${Math.floor(n / 64) % 50}.example`,
     at: T0 + (n % 60_000),
@@ -115,7 +115,7 @@ function measureStore(dir: string): BenchRow[] {
     measure('audit: store blocks', 'events/s', blocks.length, write(blocks)),
     measure('audit: store allowed visits, counted together', 'events/s', visits.length, write(visits)),
   ];
-  store.write([{ ...decoded(decision(0, 'allow')), group: 'staff', at: T0 - 1 }]);
+  store.write([{ ...decoded(decision(0, 'allow'), bytes), group: 'staff', at: T0 - 1 }]);
   const { coalesced } = store.stats();
   store.close();
   const held = blocks.length + visits.length - coalesced;
