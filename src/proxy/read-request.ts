@@ -37,7 +37,7 @@ export function readRequest(text: string, toAscii: (name: string) => string): Re
   // CONNECT names its target anyway, and old clients send it without Host
   if (hosts.length > 1 || (hosts.length === 0 && head.minor === 1 && !isConnect))
     return unreadable(malformed('there must be one Host field'));
-  if (hosts.some(({ value }) => /[\s/@?#,]/.test(value)))
+  if (hosts.some(({ value }) => /[ \t/@?#,]/.test(value)))
     return unreadable(malformed('the Host field is not a host'));
   if (isConnect && (framing.kind === 'chunked' || (framing.kind === 'length' && framing.length > 0)))
     return unreadable(malformed('CONNECT has no body'));

@@ -82,11 +82,6 @@ export function renderReply(
   return `${lines.join('\r\n')}\r\n\r\n${options.headOnly ? '' : body}`;
 }
 
-/** The last word to a client that cannot be given a page of its own: a head without a body, and the end. */
-export function bareReply(status: number): string {
-  return `HTTP/1.1 ${status} ${STATUS_TEXT[status] ?? 'Error'}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`;
-}
-
 function renderJson(page: Page, frame: PageFrame): string {
   const { verdict } = page;
   const full = page.detail === 'full' && verdict !== null;

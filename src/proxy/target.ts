@@ -86,17 +86,15 @@ function parsePort(rest: string, defaultPort: number | null): number | null {
 
 function parseHost(text: string, toAscii: ToAscii): string | null {
   // a percent in a host is one more way to spell a name; no browser sends it
-  if (text === '' || /[%\\\s]/.test(text)) return null;
-  let name = text;
+  if (text === '' || /[%\\]/.test(text)) return null;
   if (/[\x80-\xff]/.test(text)) {
     const decoded = decodeUtf8(text);
-    if (decoded === null) return null;
-    name = decoded;
+    return decoded === null ? null : canonicalName(decoded, toAscii);
   }
-  const bare = name.replace(/\.$/, '').toLowerCase();
+  const bare = text.replace(/\.$/, '').toLowerCase();
   // a host whose last label is a number is an IPv4 address or nothing, as browsers have it
   if (/(^|\.)([0-9]+|0x[0-9a-f]*)$/.test(bare)) return parseIpv4(bare);
-  return canonicalName(name, toAscii);
+  return canonicalName(text, toAscii);
 }
 
 /** One to four parts, decimal, octal or hex, as inet_aton reads them; dotted decimal comes out. */
