@@ -42,6 +42,13 @@ export function checkSnapshot(header: Uint8Array, length: number, sha256: Uint8A
   if (version !== SNAPSHOT_VERSION) {
     return `the snapshot is of version ${version}, this program reads version ${SNAPSHOT_VERSION}`;
   }
+  if (
+    [...header.subarray(12, LENGTH_AT), ...header.subarray(CHECKSUM_AT + CHECKSUM_BYTES)].some(
+      (byte) => byte !== 0,
+    )
+  ) {
+    return 'the snapshot is damaged: spare bytes of its head are not zero';
+  }
   const promised = view.getBigUint64(LENGTH_AT, true);
   if (BigInt(length) < promised) return `the snapshot is cut short: ${length} of ${promised} bytes`;
   if (BigInt(length) > promised) return `the snapshot has ${length} bytes where ${promised} were written`;

@@ -29,6 +29,8 @@ export type ServedGateway = {
 };
 
 const RING_BYTES = 1 << 20;
+/** how often sessions that are over are removed */
+const SWEEP_MS = 60_000;
 const DRAIN_MS = 2_500;
 const AUDIT_STOP_MS = 1_500;
 
@@ -173,6 +175,8 @@ async function start(
   });
   undo.push(() => keeper.stop());
 
+  const sweep = setInterval(() => records.sessions.sweep(), SWEEP_MS);
+  undo.push(() => clearInterval(sweep));
   const reader = createReader({ file: join(dataDir, 'audit.db') });
   undo.push(() => reader.close());
   const local = new WeakSet<net.Socket>();

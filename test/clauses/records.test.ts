@@ -202,7 +202,7 @@ describe('records', () => {
     expect((await gateway.cli(args, `${PASSWORD}\n`)).code).toBe(0);
     const person = await signIn(gateway, 'temp');
     expect((await person.get('/events')).status).toBe(403);
-    const changed = await person.post('/me/password', { current: PASSWORD, password: 'Better-horse-8' });
+    const changed = await person.post('/me/password', { current: PASSWORD, new: 'Better-horse-8' });
     expect(changed.status).toBeLessThan(300);
     const again = await signIn(gateway, 'temp', 'Better-horse-8');
     expect((await again.get('/events')).status).toBe(200);

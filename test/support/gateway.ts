@@ -111,7 +111,12 @@ export async function startGateway(options: {
   const gatewayYaml: Record<string, unknown> = {
     school: { name: 'Example Primary', site: 'main', timezone: 'Europe/London', language: 'en' },
     listen: { dns: ['127.0.0.1:0'], proxy: ['127.0.0.1:0'], web: ['127.0.0.1:0'] },
-    dns: { upstreams: [`127.0.0.1:${options.upstream}`], serve: ['127.0.0.0/8'] },
+    dns: {
+      upstreams: [`127.0.0.1:${options.upstream}`],
+      serve: ['127.0.0.0/8'],
+      // A test asks faster than any child.
+      rate_limit: { qps: 300, exempt: ['127.0.0.0/8'] },
+    },
     proxy: { connect_ports: 'any' },
     allow_private: ['127.0.0.1'],
     workers: { dns: 1, proxy: 1 },
