@@ -18,7 +18,7 @@ import {
 } from './chain-codec.ts';
 import { HOSTS, type NewlyKept } from './dictionary.ts';
 
-export type Head = { readonly no: number; readonly hash: Uint8Array };
+type Head = { readonly no: number; readonly hash: Uint8Array };
 
 export type Chain = {
   readonly head: Head;

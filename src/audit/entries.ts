@@ -9,7 +9,7 @@ import type { DecodedDecision } from './event.ts';
 import type { Rollup, Row } from './rows.ts';
 import { HASHED_COLUMNS, WORD } from './schema.ts';
 
-export type Batch = {
+type Batch = {
   readonly rows: readonly Row[];
   readonly rollups: readonly Rollup[];
   /** rows that are final and go into the chain; those also in `rows` are written first */

@@ -6,12 +6,12 @@ import Sqlite, { type Database } from 'better-sqlite3';
 import { createSearch, MAX_PAGE, type EventFilter, type EventRow, type Page, type Search } from './search.ts';
 import { verifyChain, type VerifyResult } from './verify.ts';
 
-export type { EventFilter, EventRow, Page } from './search.ts';
+export type { EventFilter, EventRow } from './search.ts';
 
 export type EventPage = Page<EventRow>;
 
 /** A row of the `overrides` view, with its JSON texts read. */
-export type OverrideRow = {
+type OverrideRow = {
   readonly id: string;
   readonly names: readonly string[];
   readonly scope: {
@@ -31,7 +31,7 @@ export type OverrideRow = {
 };
 
 /** A row of the `changes` view. */
-export type ChangeRow = {
+type ChangeRow = {
   readonly id: string;
   readonly at: number;
   readonly who: string;
@@ -46,7 +46,7 @@ export type ChangeRow = {
 };
 
 /** An hour's sums; they stay when the rows are gone, and name nobody. `hour` is its start in UTC ms. */
-export type SumRow = {
+type SumRow = {
   readonly hour: number;
   readonly grp: string;
   readonly class: string | null;
@@ -58,7 +58,7 @@ export type SumRow = {
   readonly bytes_out: number;
 };
 
-export type PageFilter = {
+type PageFilter = {
   readonly from?: number;
   readonly to?: number;
   readonly limit: number;

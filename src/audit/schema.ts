@@ -154,7 +154,7 @@ CREATE VIEW changes AS SELECT
 const MIGRATIONS: readonly string[] = [tables + views];
 
 /** The version a file has after `migrate`; it is kept in `user_version`. */
-export const SCHEMA_VERSION = MIGRATIONS.length;
+const SCHEMA_VERSION = MIGRATIONS.length;
 
 /**
  * Settings of the writing connection, before the first table is made: WAL, freed pages overwritten (deleted means

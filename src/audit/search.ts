@@ -244,12 +244,12 @@ function between(drive: Condition, after: Place | null, upto: Place | null): Con
   return { sql, values };
 }
 
-export function cursorOf(place: { at: number; id: number }): string {
+function cursorOf(place: { at: number; id: number }): string {
   return `${place.at.toString(36)}.${place.id.toString(36)}`;
 }
 
 /** Throws a RangeError for anything that `cursorOf` did not make. */
-export function parseCursor(text: string): { at: number; id: number } {
+function parseCursor(text: string): { at: number; id: number } {
   const [at, id] = /^[0-9a-z]{1,11}\.[0-9a-z]{1,11}$/.test(text)
     ? text.split('.').map((part) => parseInt(part, 36))
     : [];

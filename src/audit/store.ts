@@ -41,7 +41,7 @@ export type StoreDeps = {
 export type StoreSettings = Omit<StoreDeps, 'now' | 'log' | 'connect'>;
 
 /** Counts since the store was opened. */
-export type StoreStats = {
+type StoreStats = {
   /** events whose rows are in the database */
   written: number;
   /** of those taken in, events that joined a row that was there */

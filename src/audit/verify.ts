@@ -18,7 +18,7 @@ import {
 import { HOSTS } from './dictionary.ts';
 import { HASHED_COLUMNS, WORD_COLUMNS } from './schema.ts';
 
-export type VerifyProblem = 'missing' | 'changed' | 'added' | 'order';
+type VerifyProblem = 'missing' | 'changed' | 'added' | 'order';
 
 export type VerifyResult =
   | {
