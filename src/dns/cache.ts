@@ -85,10 +85,10 @@ export function createAnswerCache(limits: { maxEntries: number; maxBytes: number
   };
 }
 
-/** Makes the entry of an upstream's answer; `message` is taken over. */
+/** Makes the entry of an upstream's answer. */
 export function createEntry(message: Uint8Array, response: Response, guarded: boolean, now: number): Entry {
-  // Copied when OPT was cut off, so that a small answer does not hold on to a large buffer.
-  const bytes = message.slice(0, response.bodyEnd);
+  // A copy, so that a small answer does not hold on to a large buffer.
+  const bytes = new Uint8Array(message.subarray(0, response.bodyEnd));
   putUint16(bytes, 10, response.additional);
   return {
     bytes,

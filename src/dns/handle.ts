@@ -89,7 +89,7 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
   const portalStyle = page.v4 !== null || page.v6 !== null ? 'page' : settings.block;
   const routes = createRoutes(settings.forward);
   const cache = createAnswerCache(deps.cache ?? CACHE_LIMITS);
-  const fetcher = createFetcher({ cache, now, guard: createRebindingGuard(settings.allowPrivate ?? []) });
+  const fetcher = createFetcher({ cache, now, guard: createRebindingGuard(settings.allowPrivate) });
   const memory = createReplyMemory();
   // Read again for every packet, and once more when an upstream's answer comes.
   const query = createQuery();
@@ -219,7 +219,7 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
       return;
     }
     counts.forwarded++;
-    const kept: Turn = { ...turn, packet: packet.slice(0, length) };
+    const kept: Turn = { ...turn, packet: new Uint8Array(packet.subarray(0, length)) };
     void fetcher
       .fetch({ key, host, packet, query, exchange: route ?? deps.exchange, inside: route !== null })
       .then((fetched) => resume(kept, host, fetched));

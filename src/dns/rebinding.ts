@@ -12,7 +12,9 @@ export type RebindingGuard = {
 export function createRebindingGuard(allowPrivate: readonly string[]): RebindingGuard {
   const isNetwork = (entry: string): boolean => /^[0-9.]+(\/\d+)?$/.test(entry) || entry.includes(':');
   const networks = compileNetworks(allowPrivate.filter(isNetwork));
-  const names = allowPrivate.filter((entry) => !isNetwork(entry)).map((name) => name.toLowerCase());
+  const names = allowPrivate
+    .filter((entry) => !isNetwork(entry))
+    .map((name) => name.toLowerCase().replace(/^\*\./, ''));
   return {
     forbids(host, addresses) {
       if (addresses.length === 0) return false;

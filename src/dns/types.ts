@@ -14,8 +14,8 @@ export type DnsSettings = {
   readonly rateLimit: { readonly qps: number; readonly exempt: readonly string[] };
   /** names with an upstream of their own, by suffix */
   readonly forward: Readonly<Record<string, Exchange>>;
-  /** names and networks that the rebinding guard lets through; none when absent */
-  readonly allowPrivate?: readonly string[];
+  /** names and networks that the rebinding guard lets through */
+  readonly allowPrivate: readonly string[];
 };
 
 export type DnsHandler = {

@@ -164,7 +164,7 @@ export function createExchange(deps: ExchangeDeps): Exchange {
   function send(ask: Ask, server: Server): boolean {
     const attempt: Attempt = { ask, server, flight: null, open: true };
     // A copy for each attempt: each has an id of its own, and may still lie in the socket's queue.
-    attempt.flight = server.pool.send(ask.query.slice(), attempt);
+    attempt.flight = server.pool.send(new Uint8Array(ask.query), attempt);
     if (attempt.flight === null) return false;
     ask.attempts.push(attempt);
     ask.open++;
@@ -238,7 +238,7 @@ export function createExchange(deps: ExchangeDeps): Exchange {
     if (tcpOpen >= MAX_TCP) return giveUp(attempt);
     tcpOpen++;
     counts.tcp++;
-    const packet = ask.query.slice();
+    const packet = new Uint8Array(ask.query);
     const id = deps.randomId();
     packet[0] = id >>> 8;
     packet[1] = id & 0xff;
@@ -267,7 +267,7 @@ export function createExchange(deps: ExchangeDeps): Exchange {
   function settle(ask: Ask, answer: Uint8Array | null): void {
     ask.over = true;
     if (ask.timer !== null) clearTimeout(ask.timer);
-    for (const attempt of ask.attempts) if (attempt.open) attempt.flight?.cancel();
+    for (const attempt of ask.attempts) if (attempt.open) letGo(attempt);
     asks.delete(ask.key);
     if (answer === null) {
       counts.failed += ask.waiters.length;
@@ -276,7 +276,7 @@ export function createExchange(deps: ExchangeDeps): Exchange {
     } else {
       counts.answered += ask.waiters.length;
       for (const { query, resolve } of ask.waiters) {
-        const copy = answer.slice();
+        const copy = new Uint8Array(answer);
         // The id and the letters of the name as this asker wrote them.
         copy[0] = query[0] as number;
         copy[1] = query[1] as number;
@@ -285,6 +285,14 @@ export function createExchange(deps: ExchangeDeps): Exchange {
       }
     }
     if (closed && asks.size === 0) closePools();
+  }
+
+  /** A server that was lately in trouble may still show that it is back; of the others nothing more is needed. */
+  function letGo(attempt: Attempt): void {
+    const { flight, server, ask } = attempt;
+    if (flight === null) return;
+    if (server.failures === 0 || closed) flight.cancel();
+    else setTimeout(() => flight.cancel(), Math.max(1, ask.deadline - performance.now())).unref();
   }
 
   function closePools(): void {
@@ -304,7 +312,7 @@ export function createExchange(deps: ExchangeDeps): Exchange {
       return Promise.reject(new Error(`too many questions wait for ${names}`));
     }
     return new Promise((resolve, reject) => {
-      const waiter: Waiter = { query: packet.slice(), resolve, reject };
+      const waiter: Waiter = { query: new Uint8Array(packet), resolve, reject };
       if (same !== undefined) {
         counts.merged++;
         same.waiters.push(waiter);

@@ -1,0 +1,175 @@
+import { decode, encode } from 'dns-packet';
+import type { Answer } from 'dns-packet';
+import { describe, expect, it } from 'vitest';
+import { createLookup } from '../../src/resolver/lookup.ts';
+import { createRoutes } from '../../src/resolver/routing.ts';
+import type { Exchange } from '../../src/resolver/types.ts';
+import { addressRecord } from './scripted-upstream.ts';
+
+type Script = (name: string, type: string) => { answers?: Answer[]; rcode?: number } | Buffer | Error;
+
+function scripted(script: Script): Exchange & { asked: string[] } {
+  const asked: string[] = [];
+  return {
+    asked,
+    async query(packet) {
+      const question = decode(Buffer.from(packet)).questions?.[0];
+      const name = question?.name ?? '';
+      const type = question?.type ?? '';
+      asked.push(`${name} ${type}`);
+      const answer = script(name, type);
+      if (answer instanceof Error) throw answer;
+      if (Buffer.isBuffer(answer)) return answer;
+      return encode({
+        type: 'response',
+        flags: answer.rcode ?? 0,
+        questions: question === undefined ? [] : [question],
+        answers: answer.answers ?? [],
+      });
+    },
+    stats: () => ({}),
+    close() {},
+  };
+}
+
+const both: Script = (name, type) => ({
+  answers: [type === 'A' ? addressRecord(name, '192.0.2.1', 60) : addressRecord(name, '2001:db8::1', 30)],
+});
+
+describe('lookup', () => {
+  it('asks for A and AAAA and gives both', async () => {
+    const exchange = scripted(both);
+    const lookup = createLookup({ exchange, now: () => 0 });
+    expect(await lookup.addresses('www.example')).toEqual([
+      { address: '192.0.2.1', family: 4 },
+      { address: '2001:db8::1', family: 6 },
+    ]);
+    expect(exchange.asked).toEqual(['www.example A', 'www.example AAAA']);
+  });
+
+  it.each([
+    ['192.0.2.7', 4],
+    ['2001:db8::7', 6],
+  ] as const)('passes an address through: %s', async (address, family) => {
+    const exchange = scripted(both);
+    expect(await createLookup({ exchange, now: () => 0 }).addresses(address)).toEqual([{ address, family }]);
+    expect(exchange.asked).toEqual([]);
+  });
+
+  it('keeps the answer for the shorter TTL, and no longer', async () => {
+    let now = 0;
+    const exchange = scripted(both);
+    const lookup = createLookup({ exchange, now: () => now });
+    await lookup.addresses('www.example');
+    now = 29_999;
+    await lookup.addresses('www.example');
+    expect(exchange.asked.length).toBe(2);
+    now = 30_000;
+    await lookup.addresses('www.example');
+    expect(exchange.asked.length).toBe(4);
+    lookup.clear();
+    await lookup.addresses('www.example');
+    expect(exchange.asked.length).toBe(6);
+  });
+
+  it('asks once for many who ask at the same time', async () => {
+    const exchange = scripted(both);
+    const lookup = createLookup({ exchange, now: () => 0 });
+    await Promise.all(Array.from({ length: 20 }, () => lookup.addresses('www.example')));
+    expect(exchange.asked.length).toBe(2);
+  });
+
+  it('follows the chain of the answer and takes no address from beside it', async () => {
+    const lookup = createLookup({
+      exchange: scripted((_name, type) =>
+        type === 'AAAA'
+          ? {}
+          : {
+              answers: [
+                { type: 'CNAME', name: 'WWW.example', ttl: 60, data: 'Edge.example' },
+                { type: 'CNAME', name: 'edge.example', ttl: 60, data: 'end.example' },
+                addressRecord('other.example', '198.51.100.66'),
+                addressRecord('end.example', '192.0.2.3'),
+              ],
+            },
+      ),
+      now: () => 0,
+    });
+    expect(await lookup.addresses('www.example')).toEqual([{ address: '192.0.2.3', family: 4 }]);
+  });
+
+  it('gives no address for a chain in a ring, a missing name or an empty answer', async () => {
+    const ring: Answer[] = [
+      { type: 'CNAME', name: 'a.example', ttl: 60, data: 'b.example' },
+      { type: 'CNAME', name: 'b.example', ttl: 60, data: 'a.example' },
+    ];
+    const of = (answer: { answers?: Answer[]; rcode?: number }) =>
+      createLookup({ exchange: scripted(() => answer), now: () => 0 }).addresses('a.example');
+    expect(await of({ answers: ring })).toEqual([]);
+    expect(await of({ rcode: 3 })).toEqual([]);
+    expect(await of({})).toEqual([]);
+  });
+
+  it('remembers a missing name only for a moment', async () => {
+    let now = 0;
+    const exchange = scripted(() => ({ rcode: 3 }));
+    const lookup = createLookup({ exchange, now: () => now });
+    await lookup.addresses('none.example');
+    now = 9_000;
+    await lookup.addresses('none.example');
+    expect(exchange.asked.length).toBe(2);
+    now = 10_000;
+    await lookup.addresses('none.example');
+    expect(exchange.asked.length).toBe(4);
+  });
+
+  it('makes do with one half, for a moment', async () => {
+    let now = 0;
+    const exchange = scripted((name, type) => (type === 'A' ? both(name, type) : new Error('silent')));
+    const lookup = createLookup({ exchange, now: () => now });
+    expect(await lookup.addresses('www.example')).toEqual([{ address: '192.0.2.1', family: 4 }]);
+    now = 5_000;
+    await lookup.addresses('www.example');
+    expect(exchange.asked.length).toBe(4);
+  });
+
+  it.each([
+    ['the upstreams are silent', () => new Error('no answer from 192.0.2.53:53')],
+    ['the upstream fails', () => ({ rcode: 2 })],
+    ['the answer is garbage', () => Buffer.from('0000818000010001000000000377', 'hex')],
+    ['the answer points at itself', () => Buffer.from('000081800001000000000000c00c00010001', 'hex')],
+    ['the answer is empty', () => Buffer.alloc(0)],
+  ] satisfies [string, Script][])('rejects when %s, and keeps nothing', async (_what, script) => {
+    const exchange = scripted(script);
+    const lookup = createLookup({ exchange, now: () => 0 });
+    await expect(lookup.addresses('www.example')).rejects.toThrow(/www\.example could not be looked up/);
+    await expect(lookup.addresses('www.example')).rejects.toThrow();
+    expect(exchange.asked.length).toBe(4);
+  });
+
+  it.each([
+    '',
+    'a..b',
+    '.',
+    'a b.example',
+    'é.example',
+    `${'a'.repeat(64)}.example`,
+    'a.'.repeat(127) + 'aa',
+  ])('asks nobody about %j', async (name) => {
+    const exchange = scripted(both);
+    await expect(createLookup({ exchange, now: () => 0 }).addresses(name)).rejects.toThrow(/not a name/);
+    expect(exchange.asked).toEqual([]);
+  });
+
+  it('asks the upstream of the longest suffix', async () => {
+    const [usual, inside, deeper] = [scripted(both), scripted(both), scripted(both)];
+    const routes = createRoutes({ 'inside.example': inside, 'lab.inside.example': deeper });
+    const lookup = createLookup({ exchange: usual, routes, now: () => 0 });
+    for (const name of ['notinside.example', 'inside.example', 'a.inside.example', 'x.lab.inside.example']) {
+      await lookup.addresses(name);
+    }
+    expect(usual.asked.length).toBe(2);
+    expect(inside.asked.length).toBe(4);
+    expect(deeper.asked.length).toBe(2);
+  });
+});
