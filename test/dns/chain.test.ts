@@ -1,0 +1,165 @@
+import type { Answer } from 'dns-packet';
+import { describe, expect, it } from 'vitest';
+import { readResponse } from '../../src/dns/response.ts';
+import { addressText } from '../../src/dns/rebinding.ts';
+import type { Verdict } from '../../src/policy/types.ts';
+import { ALLOW, BLOCK, fakeExchange, query, rig, wireName } from './fixture.ts';
+
+const chained = (to: string): ReturnType<typeof fakeExchange> =>
+  fakeExchange((name) => ({
+    answers: [
+      { type: 'CNAME', name, ttl: 60, data: to },
+      { type: 'A', name: to, ttl: 60, data: '192.0.2.1' },
+    ],
+  }));
+
+describe('a name that leads to another', () => {
+  const cases: [string, Verdict, Verdict, boolean][] = [
+    ['an open name to an open name', ALLOW, ALLOW, true],
+    ['an open name to a blocked one', ALLOW, BLOCK, false],
+    [
+      'an allowed name to one that no list knows',
+      { ...ALLOW, reason: 'local-allow' },
+      { ...BLOCK, reason: 'default-block', list: null },
+      true,
+    ],
+    [
+      'an acceptable name to one that no list knows',
+      { ...ALLOW, reason: 'acceptable' },
+      { ...BLOCK, reason: 'default-block', list: null },
+      true,
+    ],
+    ['an allowed name to a blocked one', { ...ALLOW, reason: 'local-allow' }, BLOCK, true],
+    ['an overridden name to a blocked one', { ...ALLOW, reason: 'override' }, BLOCK, true],
+    [
+      'F02: an overridden name to a sealed one',
+      { ...ALLOW, reason: 'override' },
+      { ...BLOCK, reason: 'illegal' },
+      false,
+    ],
+    [
+      'F02: an allowed name to a sealed one',
+      { ...ALLOW, reason: 'local-allow' },
+      { ...BLOCK, reason: 'illegal' },
+      false,
+    ],
+  ];
+  it.each(cases)('%s', async (_what, asked, target, passes) => {
+    const it = rig({ exchange: chained('to.other'), rule: (name) => (name === 'to.other' ? target : asked) });
+    for (let round = 0; round < 2; round++) {
+      const answer = await it.ask(query('a.example'));
+      expect(answer?.data.length).toBe(passes ? 2 : 0);
+      expect(it.decisions.at(-1)?.verdict).toEqual(passes ? asked : target);
+      expect(it.decisions.at(-1)?.host).toBe('a.example');
+    }
+    expect(it.handler.stats()['forwarded']).toBe(1);
+  });
+
+  it('is open only as long as every name of the chain', async () => {
+    const it = rig({
+      exchange: chained('to.other'),
+      rule: (name, _client, now) => (name === 'to.other' ? { ...ALLOW, until: now + 7_900 } : ALLOW),
+    });
+    expect((await it.ask(query('a.example')))?.ttls).toEqual([7, 7]);
+  });
+
+  it('through the target of a service record counts as well', async () => {
+    const name = wireName('bet.other');
+    const data = Buffer.concat([Buffer.from([0, 0]), name]);
+    const head = query('a.example', { type: 65, edns: null });
+    head.set([0x81, 0x80, 0, 1, 0, 1], 2);
+    const record = Buffer.from([0xc0, 12, 0, 65, 0, 1, 0, 0, 0, 60, 0, data.length]);
+    const exchange = fakeExchange(() => Buffer.concat([head, record, data]));
+    const it = rig({ exchange, rule: (asked) => (asked === 'bet.other' ? BLOCK : ALLOW) });
+    expect(await it.ask(query('a.example', { type: 65 }))).toMatchObject({ rcodeNumber: 3 });
+  });
+
+  it('over too many others is no answer', async () => {
+    const answers: Answer[] = Array.from({ length: 40 }, (_, i) => ({
+      type: 'CNAME',
+      name: i === 0 ? 'a.example' : `n${i}.example`,
+      ttl: 60,
+      data: `n${i + 1}.example`,
+    }));
+    expect(await rig({ exchange: fakeExchange(() => ({ answers })) }).ask(query('a.example'))).toMatchObject({
+      rcodeNumber: 2,
+    });
+  });
+});
+
+describe('a public name that leads inside', () => {
+  const to = (...data: string[]): ReturnType<typeof fakeExchange> =>
+    fakeExchange((name) => ({
+      answers: data.map((address) => ({
+        type: address.includes(':') ? 'AAAA' : 'A',
+        name,
+        ttl: 60,
+        data: address,
+      })),
+    }));
+
+  it.each([
+    '10.1.2.3',
+    '127.0.0.1',
+    '192.168.0.1',
+    '169.254.1.1',
+    '0.0.0.0',
+    '::1',
+    'fd00::1',
+    'fe80::1',
+    '::ffff:10.0.0.1',
+    '64:ff9b::a00:1',
+  ])('is withheld: %s', async (address) => {
+    const it = rig({ exchange: to('192.0.2.1', address) });
+    for (let round = 0; round < 2; round++) {
+      expect(await it.ask(query('a.example'))).toMatchObject({ rcodeNumber: 3, data: [], ede: [15] });
+    }
+    expect(it.decisions[0]?.verdict).toMatchObject({ action: 'block', reason: 'private-address' });
+    expect(it.handler.stats()['forwarded']).toBe(1);
+  });
+
+  it('passes where allow_private names it, or it has an upstream of its own', async () => {
+    const settings = { allowPrivate: ['intranet.example', '*.wild.example', '10.5.0.0/16', 'fd00:5::/32'] };
+    const ask = async (name: string, ...data: string[]) =>
+      (await rig({ exchange: to(...data), settings }).ask(query(name)))?.data.length;
+    expect(await ask('intranet.example', '10.1.1.1')).toBe(1);
+    expect(await ask('a.Intranet.example', '10.1.1.1')).toBe(1);
+    expect(await ask('a.wild.example', '10.1.1.1')).toBe(1);
+    expect(await ask('notintranet.example', '10.1.1.1')).toBe(0);
+    expect(await ask('a.example', '10.5.1.1', 'fd00:5::1')).toBe(2);
+    expect(await ask('a.example', '10.5.1.1', '10.6.1.1')).toBe(0);
+    const inside = rig({ settings: { forward: { 'inside.example': to('10.1.1.1') } } });
+    expect((await inside.ask(query('pc.inside.example')))?.data).toEqual(['10.1.1.1']);
+  });
+
+  it('is withheld when the address is a hint of a service record', () => {
+    const head = query('a.example', { type: 65, edns: null });
+    head.set([0x81, 0x80, 0, 1, 0, 1], 2);
+    const data = Buffer.from([
+      0,
+      1,
+      0,
+      0,
+      4,
+      0,
+      8,
+      192,
+      0,
+      2,
+      1,
+      10,
+      0,
+      0,
+      1,
+      0,
+      6,
+      0,
+      16,
+      ...Buffer.alloc(15),
+      1,
+    ]);
+    const record = Buffer.from([0xc0, 12, 0, 65, 0, 1, 0, 0, 0, 60, 0, data.length]);
+    const response = readResponse(Buffer.concat([head, record, data]));
+    expect(response?.addresses.map(addressText)).toEqual(['192.0.2.1', '10.0.0.1', '0:0:0:0:0:0:0:1']);
+  });
+});
