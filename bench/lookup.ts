@@ -32,9 +32,9 @@ const PSL = { allowPrivateDomains: true, extractHostname: false, validateHostnam
 const isPublicSuffix = (name: string): boolean => getPublicSuffix(name, PSL) === name;
 const MB = 1 << 20;
 
-type ListFile = { readonly file: string; readonly source: ListSource };
+export type ListFile = { readonly file: string; readonly source: ListSource };
 
-function listFiles(listsDir: string): ListFile[] {
+export function listFiles(listsDir: string): ListFile[] {
   const files = Object.entries(FOLDERS).flatMap(([folder, wanted]) => {
     const path = join(listsDir, folder);
     if (!existsSync(path)) return [];
@@ -187,7 +187,7 @@ function countMismatches(index: BlockIndex, oracle: Oracle, names: Iterable<stri
   return wrong;
 }
 
-function popularNames(listsDir: string): string[] {
+export function popularNames(listsDir: string): string[] {
   const file = join(listsDir, '..', 'popular-domains.txt.gz');
   if (!existsSync(file)) return [];
   return gunzipSync(readFileSync(file))

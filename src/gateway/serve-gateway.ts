@@ -9,6 +9,7 @@ import type { GatewayConfig } from '../config/types.ts';
 import { createEngine } from '../policy/engine.ts';
 import { takeDataLock } from '../state/data-lock.ts';
 import { createAuditWriter } from '../workers/audit-writer.ts';
+import { createCollector } from '../workers/collect-garbage.ts';
 import { toDataSettings, type Listening } from '../workers/data-settings.ts';
 import { createListKeeper } from '../workers/list-keeper.ts';
 import { createMetrics } from '../workers/metrics.ts';
@@ -232,6 +233,9 @@ async function start(
     'ready',
   );
 
+  const collector = createCollector();
+  collector.soon();
+
   const reload = async (): Promise<void> => {
     let next: Loaded;
     try {
@@ -259,6 +263,7 @@ async function start(
         log.warn(`gateway.yaml ${key}: a change here needs a restart`);
     }
     loaded = next;
+    collector.soon();
     writer.pump();
     const good = await lists.refresh(next.config.lists);
     log.info(

@@ -1,19 +1,17 @@
 // Thread entry: the only writer of audit.db. Empties the rings of the data threads a few times a second, takes in what they
 // spilled, writes each batch as one transaction, and keeps the database within its limits.
 
-import { enableCompileCache } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
 import { decodeDecision, type DecodedDecision } from '../audit/event.ts';
 import { openStore } from '../audit/store.ts';
 import type { AuditThreadStart, FromAuditWriter, ToAuditWriter } from './messages.ts';
+import { heapStats } from './heap-stats.ts';
 import { openRingConsumer } from './ring.ts';
-
-enableCompileCache();
 
 /** A batch is on disk at most this long after its first event. */
 const BATCH_MS = 150;
 const BATCH_EVENTS = 1_000;
-const MAINTAIN_EVERY_MS = 30_000;
+const MAINTAIN_EVERY_MS = 1_000;
 const STATS_EVERY_MS = 1_000;
 
 const start = workerData as AuditThreadStart;
@@ -63,7 +61,8 @@ const maintain = setInterval(() => {
   }
 }, MAINTAIN_EVERY_MS);
 
-const sendStats = (): void => send({ kind: 'stats', stats: { ...store.stats(), undecodable } });
+const sendStats = (): void =>
+  send({ kind: 'stats', stats: { ...store.stats(), ...heapStats(), undecodable } });
 const stats = setInterval(sendStats, STATS_EVERY_MS);
 
 port.on('message', (message: ToAuditWriter) => {

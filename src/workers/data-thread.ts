@@ -1,7 +1,6 @@
 // What the DNS and the proxy thread share: the engine and what is in force in it, the way to the audit writer, counters,
 // and the orderly end. What a thread listens on and answers is its own (dns-thread.ts, proxy-thread.ts).
 
-import { enableCompileCache } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
 import { encodeDecision, mustKeep } from '../audit/event.ts';
 import { createSpill } from '../audit/spill.ts';
@@ -9,9 +8,9 @@ import { openIndex } from '../blocklist/open-index.ts';
 import { createEngine } from '../policy/engine.ts';
 import type { Decision, Engine } from '../policy/types.ts';
 import type { DataThreadStart, FromThread, ToDataThread, Update } from './messages.ts';
+import { createCollector } from './collect-garbage.ts';
+import { heapStats } from './heap-stats.ts';
 import { openRingProducer } from './ring.ts';
-
-enableCompileCache();
 
 export type DataContext = {
   readonly start: DataThreadStart;
@@ -96,7 +95,9 @@ export async function runDataThread(run: (context: DataContext) => Promise<DataR
 
   const running = await run({ start, engine, record: recorder.record, now: Date.now, log });
 
-  const sendStats = (): void => send({ kind: 'stats', stats: { ...running.stats(), ...recorder.stats() } });
+  const collector = createCollector();
+  const sendStats = (): void =>
+    send({ kind: 'stats', stats: { ...running.stats(), ...recorder.stats(), ...heapStats() } });
   const timer = setInterval(() => {
     recorder.roll();
     sendStats();
@@ -104,6 +105,7 @@ export async function runDataThread(run: (context: DataContext) => Promise<DataR
   port.on('message', (message: ToDataThread) => {
     if (message.kind === 'update') {
       putInForce(engine, message.update);
+      collector.soon();
       running.updated(message.update).then(
         () => send({ kind: 'applied', id: message.id }),
         (error: unknown) => log('error', 'a change could not be put in force', { err: String(error) }),

@@ -1,5 +1,6 @@
 // Which addresses are the gateway's own, and free ports for it. Asks the system; decides nothing.
 
+import { randomInt } from 'node:crypto';
 import dgram from 'node:dgram';
 import net from 'node:net';
 import { networkInterfaces } from 'node:os';
@@ -29,32 +30,27 @@ export function expandWildcard(endpoint: Endpoint): Endpoint[] {
   return addresses.map((address) => ({ address, port: endpoint.port }));
 }
 
-function bindTcp(endpoint: Endpoint): Promise<{ port: number; close: () => Promise<void> }> {
-  return new Promise((resolve, reject) => {
+/** Gives what lets go of the port again. */
+type Hold = (endpoint: Endpoint) => Promise<() => Promise<void>>;
+
+const holdTcp: Hold = ({ address, port }) =>
+  new Promise((resolve, reject) => {
     const server = net.createServer();
     server.once('error', reject);
-    server.listen({ host: endpoint.address, port: endpoint.port, exclusive: true }, () => {
-      const { port } = server.address() as net.AddressInfo;
-      resolve({ port, close: () => new Promise((done) => server.close(() => done())) });
+    server.listen({ host: address, port, exclusive: true }, () => {
+      resolve(() => new Promise((done) => server.close(() => done())));
     });
   });
-}
 
-function bindUdp(endpoint: Endpoint): Promise<{ port: number; close: () => Promise<void> }> {
-  return new Promise((resolve, reject) => {
-    const socket = dgram.createSocket({
-      type: net.isIPv6(endpoint.address) ? 'udp6' : 'udp4',
-      ipv6Only: net.isIPv6(endpoint.address),
-    });
+const holdUdp: Hold = ({ address, port }) =>
+  new Promise((resolve, reject) => {
+    const v6 = net.isIPv6(address);
+    const socket = dgram.createSocket({ type: v6 ? 'udp6' : 'udp4', ipv6Only: v6 });
     socket.once('error', reject);
-    socket.bind({ address: endpoint.address, port: endpoint.port, exclusive: true }, () => {
-      resolve({
-        port: socket.address().port,
-        close: () => new Promise((done) => socket.close(() => done())),
-      });
+    socket.bind({ address, port, exclusive: true }, () => {
+      resolve(() => new Promise((done) => socket.close(() => done())));
     });
   });
-}
 
 function explainBind(error: NodeJS.ErrnoException, endpoint: Endpoint, protocol: string): Error {
   const where = `${endpoint.address}:${endpoint.port} (${protocol})`;
@@ -75,7 +71,9 @@ function explainBind(error: NodeJS.ErrnoException, endpoint: Endpoint, protocol:
   return new Error(`${where} cannot be opened: ${error.message}`);
 }
 
-const TRIES = 20;
+const TRIES = 50;
+/** Below the range from which systems take ports for outgoing connections, so that none is taken before it is bound. */
+const FREE_PORTS = { from: 10_240, to: 32_767 };
 
 /**
  * Binds without reusePort, for reusePort would hide a second gateway, then lets go. For port 0 it finds one port that is
@@ -86,14 +84,12 @@ export async function probeEndpoint(
   protocols: readonly ('udp' | 'tcp')[],
 ): Promise<Endpoint> {
   for (let attempt = 1; ; attempt++) {
-    const held: { close: () => Promise<void> }[] = [];
-    let port = endpoint.port;
+    const held: (() => Promise<void>)[] = [];
+    const port = endpoint.port === 0 ? randomInt(FREE_PORTS.from, FREE_PORTS.to + 1) : endpoint.port;
     try {
       for (const protocol of protocols) {
         try {
-          const bound = await (protocol === 'udp' ? bindUdp : bindTcp)({ address: endpoint.address, port });
-          held.push(bound);
-          port = bound.port;
+          held.push(await (protocol === 'udp' ? holdUdp : holdTcp)({ address: endpoint.address, port }));
         } catch (error) {
           throw explainBind(error as NodeJS.ErrnoException, { ...endpoint, port }, protocol.toUpperCase());
         }
@@ -102,7 +98,7 @@ export async function probeEndpoint(
     } catch (error) {
       if (endpoint.port !== 0 || attempt === TRIES) throw error;
     } finally {
-      await Promise.all(held.map((bound) => bound.close()));
+      await Promise.all(held.map((letGo) => letGo()));
     }
   }
 }

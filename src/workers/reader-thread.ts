@@ -1,11 +1,8 @@
 // Thread entry: answers searches of the audit log on a connection that can only read, so that a long one delays nobody.
 
-import { enableCompileCache } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
 import { openReader } from '../audit/reader.ts';
 import type { ReaderAnswer, ReaderQuestion } from './messages.ts';
-
-enableCompileCache();
 
 const reader = openReader({ file: (workerData as { file: string }).file });
 
