@@ -6,6 +6,8 @@ import { runInNewContext } from 'node:vm';
 
 /** Long enough for what still uses the old one to be done with it. */
 const SETTLE_MS = 2_000;
+/** The only kind that also hands empty pages back to the system. */
+const HOW = { type: 'major', execution: 'sync', flavor: 'last-resort' };
 
 export type Collector = {
   /** collects once things have settled; calls in between count as one */
@@ -13,14 +15,14 @@ export type Collector = {
 };
 
 export function createCollector(): Collector {
+  // The flag is the process's, so it stays set: another thread may be between setting it and using it.
   setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
-  setFlagsFromString('--no-expose-gc');
+  const collect = runInNewContext('gc') as (how: object) => void;
   let timer: NodeJS.Timeout | undefined;
   return {
     soon() {
       clearTimeout(timer);
-      timer = setTimeout(collect, SETTLE_MS);
+      timer = setTimeout(() => collect(HOW), SETTLE_MS);
       timer.unref();
     },
   };
