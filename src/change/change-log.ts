@@ -172,7 +172,7 @@ export const createChangeLog = (deps: {
 };
 
 /** SHA-256, in hex, over the fields as one JSON array: no two different rows read the same. */
-export const hashChange = (row: Omit<ChangeRow, 'hash'>): string =>
+const hashChange = (row: Omit<ChangeRow, 'hash'>): string =>
   createHash('sha256')
     .update(
       JSON.stringify([

@@ -101,7 +101,7 @@ export async function gatewayAnswers(socketPath: string): Promise<boolean> {
   }
 }
 
-export async function openApi(options: CommonOptions): Promise<Api> {
+async function openApi(options: CommonOptions): Promise<Api> {
   const socketPath = controlSocket(options.data);
   if (await gatewayAnswers(socketPath)) return speak(sendOverSocket(socketPath), true, async () => {});
   const { openOffline } = await import('../gateway/open-offline.ts');

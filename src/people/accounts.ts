@@ -95,7 +95,7 @@ export type LockSettings = {
   readonly lockMs: number;
 };
 
-export const DEFAULT_LOCK: LockSettings = { failures: 6, lockMs: 15 * 60_000 };
+const DEFAULT_LOCK: LockSettings = { failures: 6, lockMs: 15 * 60_000 };
 
 /** Names tried that no account has: remembered so that their answers do not differ, and bounded. */
 const MAX_UNKNOWN = 5_000;

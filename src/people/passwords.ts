@@ -11,9 +11,9 @@ const AT_ONCE = 2;
 /** A class signing in together waits its turn; beyond this the answer is `PasswordsBusy`. */
 const MAX_WAITING = 200;
 
-export const PASSWORD_MIN = 8;
+const PASSWORD_MIN = 8;
 /** Long enough for any passphrase, short enough that hashing is no lever for an attack. */
-export const PASSWORD_MAX = 256;
+const PASSWORD_MAX = 256;
 
 /** Too many sign-ins at once: try again in some seconds. */
 export class PasswordsBusy extends Error {}

@@ -21,7 +21,7 @@ export type SessionSettings = {
   readonly absoluteMs: number;
 };
 
-export const DEFAULT_SESSION: SessionSettings = { idleMs: 10 * 60_000, absoluteMs: 8 * 3_600_000 };
+const DEFAULT_SESSION: SessionSettings = { idleMs: 10 * 60_000, absoluteMs: 8 * 3_600_000 };
 
 export type Sessions = {
   /** `token` is 256 random bits, shown once. */

@@ -1,7 +1,6 @@
 // Who an address is: the `clients` entry with the narrowest network that holds it, or the group for unknown clients.
 
-import type { CompiledPolicy } from './compile.ts';
-import type { SuspensionFact } from './groups.ts';
+import type { Group, SuspensionFact } from './groups.ts';
 import {
   createNetworkTable,
   formatAddress,
@@ -53,11 +52,18 @@ export function compileClients(model: PolicyModel): ClientTable {
   return { networks, byName, entries, cache: { recent: new Map(), older: new Map() } };
 }
 
+/** The part of a compiled policy that says who is who. */
+export type ClientPolicy = {
+  readonly clients: ClientTable;
+  readonly groups: ReadonlyMap<string, Group>;
+  readonly unknown: Group;
+};
+
 /**
  * The client at an address: longest prefix first, `::ffff:` forms as IPv4, no match (or no address at all) is the
  * policy's `unknown` group. The same address gives the same object while it stays among the last thousands asked for.
  */
-export function resolveClient(policy: CompiledPolicy, address: string): Client {
+export function resolveClient(policy: ClientPolicy, address: string): Client {
   const { cache } = policy.clients;
   const held = cache.recent.get(address);
   if (held !== undefined) return held;
@@ -77,7 +83,7 @@ export function resolveClient(policy: CompiledPolicy, address: string): Client {
  * group. A group alone counts as identified (class ''), so that its rules are seen and not its sign-in.
  */
 export function inventClient(
-  policy: CompiledPolicy,
+  policy: ClientPolicy,
   who: { group?: string; class?: string; user?: string },
 ): Client | null {
   const inClass = policy.clients.entries.find(
@@ -97,7 +103,7 @@ export function inventClient(
   };
 }
 
-function makeClient(policy: CompiledPolicy, text: string): Client {
+function makeClient(policy: ClientPolicy, text: string): Client {
   const parsed = parseAddress(text);
   const address = parsed === null ? text.slice(0, LONGEST_ADDRESS) : formatAddress(parsed);
   const entry = parsed === null ? null : policy.clients.networks.findParsed(parsed);

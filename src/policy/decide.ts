@@ -1,55 +1,22 @@
 // The order of decisions. One function walks it for every query; given a trace it also tells each step, so that what is
 // explained and what is decided cannot differ. Steps 5 and 6 are kept free for filter-off and lessons.
 
-import { createMatches, lookup } from '../blocklist/lookup.ts';
-import type { BlockIndex, Matches, NameHashes } from '../blocklist/types.ts';
+import { lookup } from '../blocklist/lookup.ts';
+import type { NameHashes } from '../blocklist/types.ts';
 import { CIRCUMVENTION, type CircumventionName } from './circumvention.ts';
-import type { CompiledPolicy } from './compile.ts';
 import type { Group } from './groups.ts';
 import { findLocalRule } from './local-lists.ts';
-import { findOverride, type CompiledOverrides, type OverrideHit } from './overrides.ts';
-import { blocks, turnsAt, unrated, type CompiledRating } from './ratings.ts';
+import { findOverride } from './overrides.ts';
+import { blocks, turnsAt, type CompiledRating } from './ratings.ts';
+import type { CompiledPolicy } from './compile.ts';
+import type { Scene } from './scene.ts';
 import { findRow } from './suffix-table.ts';
 import { createTracer, type Tracer } from './trace.ts';
 import type { Client, TraceStep, Verdict } from './types.ts';
 import * as cause from './verdicts.ts';
 
-/** A policy, an index and the overrides, bound together with all that a decision needs and nothing that it must make. */
-export type Scene = cause.Facts & {
-  overrides: CompiledOverrides;
-  readonly sealed: Uint8Array;
-  readonly verdicts: cause.KeptVerdicts;
-  readonly matches: Matches;
-  readonly hit: OverrideHit;
-};
-
 /** The query as the engine hands it over: hashes under the scene's seed, and whether it was asked for by address. */
 export type Asked = { readonly hashes: NameHashes; byAddress: boolean };
-
-/** Binds a policy and an index of the same seed; the lists of the index get each group's rating. */
-export function createScene(policy: CompiledPolicy, index: BlockIndex, overrides: CompiledOverrides): Scene {
-  const ratings = [...policy.groups.values()].map((group) =>
-    index.lists.map((list) => group.ratings.get(list.category) ?? unrated(list.category, group.name)),
-  );
-  // what the category `illegal` holds is sealed whatever the configuration says of the list
-  const sealed = Uint8Array.from(index.lists, (list) => (list.sealed || list.category === 'illegal' ? 1 : 0));
-  return {
-    policy,
-    index,
-    overrides,
-    ratings,
-    sealed,
-    verdicts: ratings.map(() => new Map<number, Verdict>()),
-    matches: createMatches(),
-    hit: { at: -1, begins: null },
-  };
-}
-
-/** Puts other overrides in force in a scene; verdicts worded from the old ones are forgotten. */
-export function setSceneOverrides(scene: Scene, overrides: CompiledOverrides): void {
-  scene.overrides = overrides;
-  for (const kept of scene.verdicts) kept.clear();
-}
 
 /**
  * Decides a query at `now` (UTC ms). With `host` the steps are told too, into `steps`.

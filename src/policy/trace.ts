@@ -2,9 +2,9 @@
 
 import { suffixName } from '../blocklist/names.ts';
 import { CIRCUMVENTION } from './circumvention.ts';
-import type { Scene } from './decide.ts';
 import type { Group, SuspensionFact } from './groups.ts';
 import { blocks, type CompiledRating } from './ratings.ts';
+import type { Scene } from './scene.ts';
 import type { Client, TraceStep } from './types.ts';
 import { ratingText } from './verdicts.ts';
 

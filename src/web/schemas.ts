@@ -10,7 +10,7 @@ import { parseTime } from './times.ts';
 export const Strict = <Properties extends TProperties>(properties: Properties) =>
   Type.Object(properties, { additionalProperties: false });
 
-export const ErrorSchema = Type.Object({
+const ErrorSchema = Type.Object({
   error: Type.Object({
     code: Type.String(),
     message: Type.String(),
