@@ -16,8 +16,8 @@ export type Ask = {
   readonly at: number;
   readonly policyGeneration: number;
   readonly indexGeneration: number;
-  /** takes JSON and nothing else */
-  readonly json: boolean;
+  /** the Accept field, which decides the form of a page */
+  readonly accept: string | null;
   verdict: Verdict;
   bytesIn: number;
   bytesOut: number;
@@ -60,7 +60,7 @@ export function createAsks(deps: ProxyDeps): Asks {
   const labelOf = (group: string): string => engine.model()?.groups[group]?.label ?? group;
 
   const render = (
-    from: { client: Client; host: string; at: number; json: boolean; verdict: Verdict | null },
+    from: { client: Client; host: string; at: number; accept: string | null; verdict: Verdict | null },
     fault: Fault,
     options: { keep: boolean; headOnly: boolean },
   ) =>
@@ -74,7 +74,7 @@ export function createAsks(deps: ProxyDeps): Asks {
         detail: detailFor(from.client.group),
       },
       settings,
-      { json: from.json, ...options },
+      { json: wantsJson(from.accept), ...options },
     );
 
   return {
@@ -90,7 +90,7 @@ export function createAsks(deps: ProxyDeps): Asks {
         at,
         policyGeneration: policy,
         indexGeneration: index,
-        json: wantsJson(fieldValue(head.fields, 'accept')),
+        accept: fieldValue(head.fields, 'accept'),
         verdict: engine.decideHost(host, client, at, channel),
         bytesIn: 0,
         bytesOut: 0,
@@ -138,7 +138,7 @@ export function createAsks(deps: ProxyDeps): Asks {
 
     faultPage(fault, address, accept) {
       const client = engine.client(address);
-      const from = { client, host: '', at: deps.now(), json: wantsJson(accept), verdict: null };
+      const from = { client, host: '', at: deps.now(), accept, verdict: null };
       return render(from, fault, { keep: false, headOnly: false });
     },
   };

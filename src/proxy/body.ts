@@ -25,12 +25,18 @@ const MAX_EXTENSION = 1024;
 const MAX_TRAILERS = 8 * 1024;
 const NO_FIELDS: readonly Field[] = [];
 
+/** Most requests have no body: they share one reader. */
+const EMPTY: BodyReader = { feed: (_bytes, start) => start, finish: () => true, done: true };
+
 /** A reader for one body; `sink` is called while it is fed. A body without content ends at once. */
 export function createBodyReader(framing: Framing, sink: BodySink): BodyReader {
   if (framing.kind === 'chunked') return createChunkReader(sink);
   let left = framing.kind === 'length' ? framing.length : framing.kind === 'close' ? Infinity : 0;
-  let done = left === 0;
-  if (done) sink.end(NO_FIELDS);
+  if (left === 0) {
+    sink.end(NO_FIELDS);
+    return EMPTY;
+  }
+  let done = false;
   const close = () => {
     done = true;
     sink.end(NO_FIELDS);

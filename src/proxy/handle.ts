@@ -5,8 +5,7 @@ import type { Socket } from 'node:net';
 import { domainToASCII } from 'node:url';
 import type { Ask, Asks, Fault } from './asks.ts';
 import { dial } from './dial.ts';
-import { startForward } from './forward.ts';
-import type { Forward } from './forward.ts';
+import { Forward } from './forward.ts';
 import { fieldValue, isPersistent, MAX_HEAD } from './head.ts';
 import type { Field, Framing, RequestHead } from './head.ts';
 import { asksWebSocket } from './headers.ts';
@@ -197,8 +196,8 @@ export function serveConnection(shared: Shared, socket: Socket, onGone: () => vo
     if (head.method === 'CONNECT') return connectTunnel(ask, target, framing, addresses);
     counts.forwarded++;
     const upgrade = framing.kind === 'none' && asksWebSocket(head);
-    forward = startForward(
-      { ...shared },
+    forward = new Forward(
+      shared,
       { head, target, framing, addresses, upgrade },
       {
         socket,
@@ -229,6 +228,7 @@ export function serveConnection(shared: Shared, socket: Socket, onGone: () => vo
         upgraded: (origin, rest) => join(ask, origin, rest),
       },
     );
+    forward.start();
   }
 
   function feedBody(chunk: Buffer): void {

@@ -31,6 +31,20 @@ export const MAX_FIELDS = 100;
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 // eslint-disable-next-line no-control-regex -- control characters are what it looks for
 const CONTROL = /[\0-\x08\x0a-\x1f\x7f]/;
+// The usual spellings, so that most names need neither a check nor a copy in lower case.
+const KNOWN_NAMES: ReadonlyMap<string, string> = new Map(
+  (
+    'Host User-Agent Accept Accept-Language Accept-Encoding Connection Proxy-Connection Cookie Referer Cache-Control Pragma Origin ' +
+    'Content-Type Content-Length Transfer-Encoding Content-Encoding Date Server Last-Modified ETag Expires Vary Set-Cookie Location ' +
+    'Accept-Ranges Age Keep-Alive Upgrade-Insecure-Requests If-None-Match If-Modified-Since Range DNT Via Authorization Link ' +
+    'X-Content-Type-Options Access-Control-Allow-Origin Strict-Transport-Security X-Frame-Options'
+  )
+    .split(' ')
+    .flatMap((name) => [
+      [name, name.toLowerCase()],
+      [name.toLowerCase(), name.toLowerCase()],
+    ]),
+);
 const BAD_TARGET = /[\0-\x20\x7f]/;
 const NO_BODY: Framing = { kind: 'none' };
 const CHUNKED: Framing = { kind: 'chunked' };
@@ -76,14 +90,18 @@ export function parseFields(lines: readonly string[], from: number): Field[] | H
     const colon = line.indexOf(':');
     // a folded line, a space before the colon and a line without a colon all fail the token test
     const name = line.slice(0, Math.max(colon, 0));
-    if (!TOKEN.test(name)) return refuse(400, 'a header line is not NAME: VALUE');
+    let key = KNOWN_NAMES.get(name);
+    if (key === undefined) {
+      if (!TOKEN.test(name)) return refuse(400, 'a header line is not NAME: VALUE');
+      key = name.toLowerCase();
+    }
     let start = colon + 1;
     let end = line.length;
     while (start < end && isBlank(line.charCodeAt(start))) start++;
     while (end > start && isBlank(line.charCodeAt(end - 1))) end--;
     const value = line.slice(start, end);
     if (CONTROL.test(value)) return refuse(400, 'a header value holds a control character');
-    fields.push({ name, key: name.toLowerCase(), value });
+    fields.push({ name, key, value });
   }
   return fields;
 }

@@ -35,6 +35,7 @@ const INSIDE: Refusal = {
   reason: 'private-address',
   rule: 'the gateway and inside addresses are not reached through the proxy (allow_private)',
 };
+const MAX_STANDINGS = 4_096;
 const HERE = compileNetworks(['0.0.0.0/8', '127.0.0.0/8', '::', '::1']);
 
 /**
@@ -66,11 +67,27 @@ export function createReach(deps: { lookup: Pick<Lookup, 'addresses'>; settings:
     }
   };
 
+  type Standing = { readonly here: boolean; readonly inside: boolean; readonly named: boolean };
+  const standings = new Map<string, Standing>();
+  /** What an address is, worked out once: the same few hundred come back with every request. */
+  const standingOf = (address: string): Standing => {
+    const known = standings.get(address);
+    if (known !== undefined) return known;
+    const own = ownAddresses.has(normalAddress(address));
+    const standing: Standing = {
+      here: own || matchesNetworks(address, HERE),
+      inside: own || isPrivateAddress(address),
+      named: matchesNetworks(address, allowedNetworks),
+    };
+    if (standings.size >= MAX_STANDINGS) standings.clear();
+    standings.set(address, standing);
+    return standing;
+  };
+
   const mayConnect = (address: string, host: string, port: number): boolean => {
-    const isOwn = ownAddresses.has(normalAddress(address));
-    if (ownPorts.has(port) && (isOwn || matchesNetworks(address, HERE))) return false;
-    if (!isOwn && !isPrivateAddress(address)) return true;
-    return matchesNetworks(address, allowedNetworks) || isAllowedName(host);
+    const { here, inside, named } = standingOf(address);
+    if (here && ownPorts.has(port)) return false;
+    return !inside || named || isAllowedName(host);
   };
 
   return {

@@ -68,7 +68,7 @@ export function renderReply(
   frame: PageFrame,
   options: { json: boolean; keep: boolean; headOnly: boolean },
 ): string {
-  const body = toUtf8(options.json ? renderJson(page, frame) : renderHtml(page, frame));
+  const body = options.json ? renderJson(page, frame) : renderHtml(page, frame);
   const lines = [
     `HTTP/1.1 ${page.status} ${STATUS_TEXT[page.status] ?? 'Error'}`,
     `Content-Type: ${options.json ? 'application/json' : 'text/html; charset=utf-8'}`,
@@ -85,7 +85,7 @@ export function renderReply(
 function renderJson(page: Page, frame: PageFrame): string {
   const { verdict } = page;
   const full = page.detail === 'full' && verdict !== null;
-  return JSON.stringify({
+  const json = JSON.stringify({
     error: {
       code: verdict === null || verdict.action === 'error' ? page.kind : 'blocked',
       message: messageOf(page, textsFor(frame.language)),
@@ -99,6 +99,7 @@ function renderJson(page: Page, frame: PageFrame): string {
       },
     },
   });
+  return escapeJson(json);
 }
 
 function messageOf(page: Page, words: Texts): string {
@@ -156,14 +157,11 @@ function factsOf(page: Page, words: Texts): [string, string][] {
   return facts;
 }
 
+/** Pages are plain ASCII, so that their length in characters is their length in bytes. */
 function escapeHtml(text: string): string {
-  return text.replace(/[&<>"'`]/g, (c) => `&#${c.charCodeAt(0)};`);
+  return text.replace(/[^\x20-\x7e]|[&<>"'`]/gu, (char) => `&#${char.codePointAt(0)!};`);
 }
 
-/** UTF-8 bytes as Latin-1 text, so that length and socket agree without leaving the language. */
-function toUtf8(text: string): string {
-  return encodeURIComponent(text.replace(/[\ud800-\udfff]/gu, '\ufffd')).replace(
-    /%([0-9A-F]{2})/g,
-    (_, hex: string) => String.fromCharCode(parseInt(hex, 16)),
-  );
+function escapeJson(json: string): string {
+  return json.replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
