@@ -10,7 +10,7 @@ import { createOriginPool } from './origin-pool.ts';
 import { createReach } from './reach.ts';
 import type { ProxyDeps, ProxyServer, ProxyTimeouts } from './types.ts';
 
-export const DEFAULT_TIMEOUTS: ProxyTimeouts = {
+const DEFAULT_TIMEOUTS: ProxyTimeouts = {
   head: 15_000,
   idle: 60_000,
   body: 60_000,
