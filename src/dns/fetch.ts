@@ -52,7 +52,8 @@ export function createFetcher(deps: {
         message = await exchange.query(withoutOpt(upstreamQuery, questionEnd));
         response = readResponse(message);
       }
-      if (response === null) return failed(key, upstreamQuery, questionEnd);
+      if (response === null || response.questionEnd !== questionEnd)
+        return failed(key, upstreamQuery, questionEnd);
       if (response.rcode !== NOERROR && response.rcode !== NXDOMAIN) {
         return cacheFailure(key, toFailure(message, response));
       }

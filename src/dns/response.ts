@@ -88,7 +88,8 @@ export function readResponse(message: Uint8Array): Response | null {
     if (record < answers) {
       if (type === TYPE_CNAME || type === TYPE_DNAME) {
         const name = readName(message, data);
-        if (name === null || chain.length === MAX_CHAIN) return null;
+        // The name is all of the data: one that runs on beyond it would read differently when what follows is cut off.
+        if (name === null || skipName(message, data, end) !== end || chain.length === MAX_CHAIN) return null;
         if (type === TYPE_CNAME) chain.push(name);
       } else if (type === TYPE_A && end - data === 4) addresses.push(message.subarray(data, end));
       else if (type === TYPE_AAAA && end - data === 16) addresses.push(message.subarray(data, end));
