@@ -54,6 +54,8 @@ export type ChangeLog = {
   append(change: Change): ChangeRow;
   /** Walks the whole chain; the first wrong row is named by its number and id. */
   verify(): ChainCheck;
+  /** Sends a copy of every row to audit.db again, whose file was lost. */
+  republish(): void;
   /** Newest first; `before` is the seq of the last row of the page before. */
   list(limit: number, before: number | null): ChangeRow[];
 };
@@ -138,6 +140,12 @@ export const createChangeLog = (deps: {
       return row;
     });
 
+  const republish = (): void => {
+    state.transaction(() => {
+      for (const row of all.all() as ChangeRow[]) outbox.put('change', row);
+    });
+  };
+
   const verify: ChangeLog['verify'] = () =>
     // One read transaction: rows added meanwhile are not half seen.
     db.transaction((): ChainCheck => {
@@ -166,6 +174,7 @@ export const createChangeLog = (deps: {
 
   return {
     append,
+    republish,
     verify,
     list: (limit, before) => page.all(before ?? Number.MAX_SAFE_INTEGER, limit) as ChangeRow[],
   };

@@ -49,6 +49,8 @@ export type Overrides = {
   current(): Override[];
   /** The next moment (UTC ms) at which one begins or ends by itself, or null. */
   nextTurn(): number | null;
+  /** Sends a copy of every one to audit.db again, whose file was lost. */
+  republish(): void;
   /** Newest first; `cursor` is the `next` of the page before. */
   list(filter: { state: OverrideState | null; limit: number; cursor: string | null }): OverridePage;
 };
@@ -116,6 +118,7 @@ export const createOverrides = (deps: {
     INSERT INTO overrides (id, site, names, scope, from_at, until_at, reason, requested_by, decided_by, granted_at, review)
     VALUES (@id, @site, @names, @scope, @from, @until, @reason, @requestedBy, @decidedBy, @grantedAt, @review)`);
   const byId = db.prepare('SELECT * FROM overrides WHERE id = ?');
+  const everyId = db.prepare('SELECT id FROM overrides ORDER BY id').pluck();
   const open = db.prepare('SELECT * FROM overrides WHERE ended_at IS NULL ORDER BY id');
   const openCount = db.prepare('SELECT count(*) FROM overrides WHERE ended_at IS NULL').pluck();
   const overdue = db.prepare(
@@ -149,6 +152,12 @@ export const createOverrides = (deps: {
     const record = toRecord(byId.get(id) as Row);
     outbox.put('override', record);
     return record;
+  };
+
+  const republish = (): void => {
+    state.transaction(() => {
+      for (const id of everyId.all() as string[]) publish(id);
+    });
   };
 
   const grant: Overrides['grant'] = (request, author) => {
@@ -253,6 +262,7 @@ export const createOverrides = (deps: {
     grant,
     revoke,
     expire,
+    republish,
     get: read,
     inForce: (at) => (open.all() as Row[]).map(toRecord).filter((item) => item.from <= at && at < item.until),
     current: () =>

@@ -43,7 +43,7 @@ function dataThreads(config: GatewayConfig, listening: Listening) {
       entry: new URL(`../workers/${kind}-thread.ts`, import.meta.url),
       listen: listening[kind],
       ring: createRingMemory(RING_BYTES),
-      limits: { maxOldGenerationSizeMb: kind === 'dns' ? 192 : 256, maxYoungGenerationSizeMb: 16 },
+      limits: { maxOldGenerationSizeMb: kind === 'dns' ? 192 : 256, maxYoungGenerationSizeMb: 8 },
     })),
   );
 }
@@ -133,6 +133,11 @@ async function start(
     log,
     outbox: records.outbox,
     now: Date.now,
+    onReplaced: () => {
+      records.overrides.republish();
+      records.changeLog.republish();
+      writer.pump();
+    },
     start: {
       store: auditSettings(config, dataDir),
       rings: threads.map(({ ring }) => ring),

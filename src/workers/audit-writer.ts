@@ -25,6 +25,8 @@ export function createAuditWriter(deps: {
   readonly start: AuditThreadStart;
   readonly outbox: Outbox;
   readonly now: () => number;
+  /** the writer had to begin a new database: what was copied to the old one must be copied again */
+  readonly onReplaced: () => void;
 }): AuditWriter {
   const { outbox, log } = deps;
   let stats: Record<string, number> = {};
@@ -48,7 +50,11 @@ export function createAuditWriter(deps: {
     {
       log,
       onMessage: (message) => {
-        if (message.kind === 'stats') stats = message.stats;
+        if (message.kind === 'stats') {
+          const replaced = (message.stats['replaced'] ?? 0) > (stats['replaced'] ?? 0);
+          stats = message.stats;
+          if (replaced) deps.onReplaced();
+        }
         if (message.kind === 'copied') {
           outbox.done(message.ids);
           sentAt = null;
@@ -59,7 +65,8 @@ export function createAuditWriter(deps: {
         sentAt = null;
         pump();
       },
-      onDeath: () => {},
+      // Its successor counts from nothing.
+      onDeath: () => (stats = {}),
     },
   );
   // A copy that failed is tried again without a further change.

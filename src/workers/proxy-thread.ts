@@ -21,7 +21,7 @@ function toProxySettings(settings: DataSettings): ProxySettings {
   };
 }
 
-await runDataThread(async ({ start, engine, record, now, log }) => {
+await runDataThread(async ({ start, engine, record, now }) => {
   const open = async (settings: DataSettings) => {
     const exchange = openExchange({ upstreams: settings.upstreams, now });
     const lookup = createLookup({ exchange, now });
@@ -49,6 +49,7 @@ await runDataThread(async ({ start, engine, record, now, log }) => {
   };
 
   let current = await open(start.inForce.settings);
+  const closing = new Set<typeof current>();
 
   return {
     async updated(update) {
@@ -56,11 +57,10 @@ await runDataThread(async ({ start, engine, record, now, log }) => {
         // The new one listens before the old one stops: the port is never unanswered.
         const old = current;
         current = await open(update.settings);
-        old
-          .close(OLD_SETTINGS_MS)
-          .catch((error: unknown) => log('error', 'closing the old proxy', { err: String(error) }));
+        closing.add(old);
+        void old.close(OLD_SETTINGS_MS).finally(() => closing.delete(old));
       }
-      for (const server of current.servers) server.recheck(now());
+      for (const { servers } of [current, ...closing]) for (const server of servers) server.recheck(now());
     },
     stats() {
       const sum: Record<string, number> = {};
