@@ -1,6 +1,7 @@
 // Reads the configuration for the gateway: complete, or an error with every mistake in it.
 
 import { createHash } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { formatError, loadConfig } from '../config/load.ts';
 import type { GatewayConfig } from '../config/types.ts';
@@ -13,6 +14,12 @@ export type Loaded = {
   readonly policy: PolicyModel;
   readonly policyDigest: string;
 };
+
+/** Makes the data directory for its owner alone, and every file that comes into it from now on. */
+export function prepareDataDir(dataDir: string): void {
+  process.umask(0o077);
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+}
 
 /** @throws Error with every mistake of both files, one a line */
 export function load(configFile: string, log: Logger): Loaded {

@@ -1,13 +1,12 @@
 // The gateway's API without threads or sockets, for one command while no gateway runs.
 
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { createEngine } from '../policy/engine.ts';
 import { takeDataLock } from '../state/data-lock.ts';
 import { createListKeeper } from '../workers/list-keeper.ts';
 import { createReader } from '../workers/reader.ts';
-import { load, type GatewayOptions } from './load.ts';
+import { load, prepareDataDir, type GatewayOptions } from './load.ts';
 import { openApp } from './open-app.ts';
 import { localAuthor, openRecords } from './open-records.ts';
 
@@ -15,7 +14,7 @@ import { localAuthor, openRecords } from './open-records.ts';
 export async function openOffline({ configFile, dataDir }: GatewayOptions) {
   const log = pino({ level: 'fatal' });
   const loaded = load(configFile, log);
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  prepareDataDir(dataDir);
   const lock = takeDataLock(dataDir);
   if (lock === null)
     throw new Error(

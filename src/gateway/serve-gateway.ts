@@ -1,6 +1,5 @@
 // Runs the whole gateway: wires the rooms and the threads, reloads on request, takes all down in order.
 
-import { mkdirSync } from 'node:fs';
 import type net from 'node:net';
 import { join } from 'node:path';
 import { pino, type Logger } from 'pino';
@@ -17,7 +16,7 @@ import { createOverrideKeeper } from '../workers/override-keeper.ts';
 import { createPool, type Pool } from '../workers/pool.ts';
 import { createReader } from '../workers/reader.ts';
 import { createRingMemory } from '../workers/ring.ts';
-import { load, type GatewayOptions, type Loaded } from './load.ts';
+import { load, prepareDataDir, type GatewayOptions, type Loaded } from './load.ts';
 import { openApp } from './open-app.ts';
 import { localAuthor, openRecords } from './open-records.ts';
 import { settlePorts } from './settle-ports.ts';
@@ -90,7 +89,7 @@ async function start(
 ): Promise<ServedGateway> {
   let loaded = load(configFile, log);
   const { config } = loaded;
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  prepareDataDir(dataDir);
   const lock = takeDataLock(dataDir);
   if (lock === null)
     throw new Error(`another gateway runs with ${dataDir}: stop it, or name another directory with --data`);

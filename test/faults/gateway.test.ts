@@ -188,7 +188,7 @@ describe('faults of the gateway', () => {
   it('secrets and state are for the owner alone', async () => {
     const running = await start();
     expect(statSync(running.dataDir).mode & 0o777).toBe(0o700);
-    for (const name of ['state.db', 'setup-link', 'control.sock']) {
+    for (const name of ['state.db', 'audit.db', 'index.snapshot', 'setup-link', 'control.sock']) {
       expect([name, statSync(join(running.dataDir, name)).mode & 0o777]).toEqual([name, 0o600]);
     }
     expect(readFileSync(join(running.dataDir, 'setup-link'), 'utf8')).toMatch(
