@@ -27,7 +27,7 @@ const WARM_MS = 600;
 const MEASURE_MS = 1_500;
 const SELF = fileURLToPath(import.meta.url);
 
-type Usage = { cpuMicros: number; rssMb: number; handled: number };
+type Usage = { cpuMicros: number; handled: number };
 
 const blockedName = (i: number): string => `n${i}.list${i % 997}.example`;
 const allowedName = (i: number): string => `host${i}.allowed.example`;
@@ -142,7 +142,6 @@ async function runChild(role: string, upstreamPort: number): Promise<void> {
     const { user, system } = process.cpuUsage();
     const usage: Usage = {
       cpuMicros: user + system,
-      rssMb: process.memoryUsage.rss() / (1 << 20),
       handled: running.handled(),
     };
     process.send?.(usage);
@@ -192,7 +191,7 @@ async function load(port: number, next: () => Buffer, ms: number, least = 0): Pr
   socket.close();
 }
 
-async function measure(name: string, child: Child, next: () => Buffer, memory = false): Promise<BenchRow> {
+async function measure(name: string, child: Child, next: () => Buffer): Promise<BenchRow> {
   // So many that every allowed name is cached before the measurement.
   await load(child.port, next, WARM_MS, 2 * ALLOWED);
   const before = await usageOf(child);
@@ -206,7 +205,6 @@ async function measure(name: string, child: Child, next: () => Buffer, memory = 
     figure: Math.round(handled / seconds),
     unit: 'queries/s',
     cpuMicros: (after.cpuMicros - before.cpuMicros) / Math.max(1, handled),
-    ...(memory ? { memoryMb: after.rssMb } : {}),
   };
 }
 
@@ -238,7 +236,7 @@ export async function measureDns(): Promise<BenchRow[]> {
       await measure('dns: blocked', gateway, cycle(blocked)),
       await measure('dns: cached', gateway, cycle(allowed)),
       await measure('dns: mixed, 20 % blocked', gateway, cycle(mixed)),
-      await measure('dns: miss, asked upstream', gateway, () => queryOf(`m${fresh++}.miss.example`), true),
+      await measure('dns: miss, asked upstream', gateway, () => queryOf(`m${fresh++}.miss.example`)),
     ];
   } finally {
     for (const child of children) child.process.disconnect();
