@@ -9,12 +9,12 @@ import { parseArgs } from 'node:util';
 import { tableOf, type BenchRow } from './rows.ts';
 
 const MEASUREMENTS = {
-  lookup: { file: 'lookup.ts', call: 'measureLookup', lists: true },
-  decide: { file: 'decide.ts', call: 'measureDecide', lists: false },
-  dns: { file: 'dns-load.ts', call: 'measureDns', lists: false },
-  proxy: { file: 'proxy-load.ts', call: 'measureProxy', lists: false },
-  audit: { file: 'audit.ts', call: 'measureAudit', lists: false },
-  gateway: { file: 'whole-gateway.ts', call: 'measureWholeGateway', lists: true },
+  lookup: { file: './lookup.ts', call: 'measureLookup', lists: true },
+  decide: { file: './decide.ts', call: 'measureDecide', lists: false },
+  dns: { file: './dns-load.ts', call: 'measureDns', lists: false },
+  proxy: { file: './proxy-load.ts', call: 'measureProxy', lists: false },
+  audit: { file: './audit.ts', call: 'measureAudit', lists: false },
+  gateway: { file: './whole-gateway.ts', call: 'measureWholeGateway', lists: true },
 } as const;
 
 const { values } = parseArgs({
@@ -29,10 +29,8 @@ async function measure(
   { file, call }: { file: string; call: string },
   listsDir: string,
 ): Promise<BenchRow[]> {
-  const url = new URL(file, import.meta.url).href;
-  const source = `const { ${call} } = await import(${JSON.stringify(url)});
-    process.stdout.write('ROWS' + JSON.stringify(await ${call}(${JSON.stringify(listsDir)})));`;
-  const child = spawn(process.execPath, ['--expose-gc', '--input-type=module', '-e', source], {
+  const one = fileURLToPath(new URL('one.ts', import.meta.url));
+  const child = spawn(process.execPath, ['--expose-gc', one, file, call, listsDir], {
     cwd: fileURLToPath(new URL('..', import.meta.url)),
     stdio: ['ignore', 'pipe', 'inherit'],
   });

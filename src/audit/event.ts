@@ -1,5 +1,5 @@
 // The audit event in bytes: how a data thread hands a decision to the writer. Pure; rings and threads are elsewhere.
-// Layout: version, channel|action, reason, rating, 48-bit time, five varints, thirteen length-prefixed strings.
+// Layout: version, channel|action|more, reason, rating, 48-bit time, five varints, thirteen length-prefixed strings.
 
 import type { Action, Channel, Decision, RatingKind, Reason } from '../policy/types.ts';
 import { readUtf8, writeUtf8 } from './utf8.ts';
@@ -30,12 +30,16 @@ export type DecodedDecision = {
   readonly bytesIn: number;
   readonly bytesOut: number;
   readonly durationMs: number;
+  /** adds bytes and time to what was told before; counts nothing */
+  readonly more: boolean;
 };
 
 /** What a row is kept as: 0 an allowed visit (may be sampled and counted together), 1 a block, 2 an allow by override. */
 export type EventKind = 0 | 1 | 2;
 
 const VERSION = 1;
+/** The top bit of the second byte. */
+const MORE = 0x80;
 const HEAD = 10;
 
 // Spilled events outlive a restart and so may meet a newer gateway: these tables only ever grow at the end.
@@ -104,7 +108,8 @@ export function encodeDecision(d: Decision, into: Uint8Array, offset: number): n
   const high = (at / 0x1000000) >>> 0;
   const low = (at - high * 0x1000000) | 0;
   into[offset] = VERSION;
-  into[offset + 1] = CHANNELS.indexOf(d.channel) | (ACTIONS.indexOf(verdict.action) << 4);
+  into[offset + 1] =
+    CHANNELS.indexOf(d.channel) | (ACTIONS.indexOf(verdict.action) << 4) | (d.more ? MORE : 0);
   into[offset + 2] = REASONS.indexOf(verdict.reason);
   into[offset + 3] = verdict.rating === null ? 0 : RATINGS.indexOf(verdict.rating) + 1;
   into[offset + 4] = low;
@@ -142,7 +147,7 @@ export function decodeDecision(bytes: Uint8Array, offset: number, length: number
   }
   const rated = bytes[offset + 3]!;
   const channel = CHANNELS[bytes[offset + 1]! & 15];
-  const action = ACTIONS[bytes[offset + 1]! >> 4];
+  const action = ACTIONS[(bytes[offset + 1]! >> 4) & 7];
   const reason = REASONS[bytes[offset + 2]!];
   const rating = rated === 0 ? null : RATINGS[rated - 1];
   if (bytes[offset] !== VERSION || !channel || !action || !reason || rating === undefined) return null;
@@ -193,6 +198,7 @@ export function decodeDecision(bytes: Uint8Array, offset: number, length: number
     bytesIn,
     bytesOut,
     durationMs,
+    more: (bytes[offset + 1]! & MORE) !== 0,
   };
 }
 

@@ -98,7 +98,8 @@ export function createRowBook({ burst, limit }: { burst: number; limit: number }
   });
 
   const count = (row: Row, event: DecodedDecision) => {
-    row.count++;
+    const counted = event.more ? 0 : 1;
+    row.count += counted;
     row.bytesIn += event.bytesIn;
     row.bytesOut += event.bytesOut;
     if (event.durationMs > row.durationMs) row.durationMs = event.durationMs;
@@ -106,7 +107,7 @@ export function createRowBook({ burst, limit }: { burst: number; limit: number }
     if (event.path !== row.path) row.path = null;
     touch(row);
     const { rollup } = row;
-    rollup.count++;
+    rollup.count += counted;
     rollup.bytesIn += event.bytesIn;
     rollup.bytesOut += event.bytesOut;
     if (!rollup.dirty) {
@@ -142,7 +143,8 @@ export function createRowBook({ burst, limit }: { burst: number; limit: number }
   };
 
   const addKept = (event: DecodedDecision, kind: EventKind): boolean => {
-    if (!isBurst(event)) {
+    // The end of a tunnel is a row of its own with a count of 0: the row of its beginning may be chained by now.
+    if (event.more || !isBurst(event)) {
       count(open(event, kind), event);
       return false;
     }

@@ -153,6 +153,8 @@ export type Decision = {
   readonly bytesIn: number;
   readonly bytesOut: number;
   readonly durationMs: number;
+  /** the end of what was told when it began: its bytes and time are added and nothing is counted again */
+  readonly more?: boolean;
 };
 
 /** Numbers that grow with each change; a verdict can be traced to the policy and index it came from. */

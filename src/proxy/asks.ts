@@ -1,6 +1,6 @@
 // One question to the proxy (a request or a tunnel) from its verdict to its line in the log. It knows no sockets.
 
-import type { Channel, Client, Reason, Verdict } from '../policy/types.ts';
+import type { Channel, Client, Decision, Reason, Verdict } from '../policy/types.ts';
 import { fieldValue } from './head.ts';
 import type { RequestHead } from './head.ts';
 import type { Refusal } from './reach.ts';
@@ -21,6 +21,8 @@ export type Ask = {
   verdict: Verdict;
   bytesIn: number;
   bytesOut: number;
+  /** its beginning is in the log; its bytes and time follow */
+  begun: boolean;
   recorded: boolean;
 };
 
@@ -29,7 +31,9 @@ export type Fault = { readonly status: number; readonly kind: PageKind; readonly
 export type Asks = {
   /** decides by policy; nothing is recorded yet */
   open(head: RequestHead, host: string, channel: 'http' | 'connect', address: string): Ask;
-  /** writes the line in the log; a second call does nothing */
+  /** writes the line of something that will last, so that it is in the log while it goes on */
+  begin(ask: Ask): void;
+  /** writes the line in the log, or what was missing of it; a second call does nothing */
   close(ask: Ask): void;
   /** what the proxy itself found against it becomes its verdict */
   refuse(ask: Ask, refusal: Pick<Refusal, 'action' | 'reason' | 'rule'>): void;
@@ -57,6 +61,20 @@ export function createAsks(deps: ProxyDeps): Asks {
     return false;
   };
   const detailFor = settings.detailFor ?? ((group: string) => (isStaff(group) ? 'full' : 'simple'));
+  /** `more` when the beginning was told: then the rest adds to it. */
+  const lineOf = (ask: Ask, sums: Pick<Decision, 'bytesIn' | 'bytesOut' | 'durationMs'>): Decision => ({
+    at: ask.at,
+    channel: ask.channel,
+    client: ask.client,
+    host: ask.host,
+    path: null,
+    method: ask.method,
+    verdict: ask.verdict,
+    policyGeneration: ask.policyGeneration,
+    indexGeneration: ask.indexGeneration,
+    ...sums,
+    ...(ask.begun && { more: true }),
+  });
   const labelOf = (group: string): string => engine.model()?.groups[group]?.label ?? group;
 
   const render = (
@@ -94,27 +112,22 @@ export function createAsks(deps: ProxyDeps): Asks {
         verdict: engine.decideHost(host, client, at, channel),
         bytesIn: 0,
         bytesOut: 0,
+        begun: false,
         recorded: false,
       };
+    },
+
+    begin(ask) {
+      if (ask.begun || ask.recorded) return;
+      deps.record(lineOf(ask, { bytesIn: 0, bytesOut: 0, durationMs: 0 }));
+      ask.begun = true;
     },
 
     close(ask) {
       if (ask.recorded) return;
       ask.recorded = true;
-      deps.record({
-        at: ask.at,
-        channel: ask.channel,
-        client: ask.client,
-        host: ask.host,
-        path: null,
-        method: ask.method,
-        verdict: ask.verdict,
-        policyGeneration: ask.policyGeneration,
-        indexGeneration: ask.indexGeneration,
-        bytesIn: ask.bytesIn,
-        bytesOut: ask.bytesOut,
-        durationMs: Math.max(0, deps.now() - ask.at),
-      });
+      const { bytesIn, bytesOut } = ask;
+      deps.record(lineOf(ask, { bytesIn, bytesOut, durationMs: Math.max(0, deps.now() - ask.at) }));
     },
 
     refuse(ask, { action, reason, rule }) {

@@ -6,19 +6,15 @@ import { domainToASCII } from 'node:url';
 import type { Ask, Asks, Fault } from './asks.ts';
 import { dial } from './dial.ts';
 import { Forward } from './forward.ts';
-import { fieldValue, isPersistent, MAX_HEAD } from './head.ts';
-import type { Field, Framing, RequestHead } from './head.ts';
+import { fieldValue, isPersistent, MAX_HEAD, type Field, type Framing, type RequestHead } from './head.ts';
 import { asksWebSocket } from './headers.ts';
 import type { Live, Open } from './live.ts';
 import type { OriginPool } from './origin-pool.ts';
-import { failure } from './reach.ts';
-import type { Reach, Refusal } from './reach.ts';
+import { failure, type Reach, type Refusal } from './reach.ts';
 import { answerAsLast } from './own-answers.ts';
-import { malformed, readRequest } from './read-request.ts';
-import type { ReadRequest } from './read-request.ts';
+import { malformed, readRequest, type ReadRequest } from './read-request.ts';
 import type { Target } from './target.ts';
-import { openTunnel } from './tunnel.ts';
-import type { Tunnel } from './tunnel.ts';
+import { openTunnel, type Tunnel } from './tunnel.ts';
 import type { ProxyTimeouts } from './types.ts';
 
 /** What all connections of one server share. */
@@ -284,6 +280,7 @@ export function serveConnection(shared: Shared, socket: Socket, onGone: () => vo
     state = 'tunnel';
     counts.tunnels++;
     counts.openTunnels++;
+    asks.begin(ask);
     if (forward !== null) {
       ask.bytesIn += forward.bytesUp;
       ask.bytesOut += forward.bytesDown;

@@ -3,6 +3,7 @@
 import { openProxy } from '../proxy/server.ts';
 import type { ProxyServer, ProxySettings } from '../proxy/types.ts';
 import { createLookup } from '../resolver/lookup.ts';
+import { createRoutes } from '../resolver/routing.ts';
 import { runDataThread } from './data-thread.ts';
 import type { DataSettings } from './messages.ts';
 import { openExchange } from './open-exchange.ts';
@@ -24,7 +25,11 @@ function toProxySettings(settings: DataSettings): ProxySettings {
 await runDataThread(async ({ start, engine, record, now }) => {
   const open = async (settings: DataSettings) => {
     const exchange = openExchange({ upstreams: settings.upstreams, now });
-    const lookup = createLookup({ exchange, now });
+    // Inside names resolve as they do for DNS clients.
+    const forward = Object.entries(settings.forward).map(
+      ([name, upstreams]) => [name, openExchange({ upstreams, now })] as const,
+    );
+    const lookup = createLookup({ exchange, now, routes: createRoutes(Object.fromEntries(forward)) });
     const servers: ProxyServer[] = await Promise.all(
       start.listen.map(({ address, port }) =>
         openProxy({
@@ -44,6 +49,7 @@ await runDataThread(async ({ start, engine, record, now }) => {
       close: async (graceMs: number) => {
         await Promise.all(servers.map((server) => server.close(graceMs)));
         exchange.close();
+        for (const [, inside] of forward) inside.close();
       },
     };
   };

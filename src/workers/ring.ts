@@ -9,7 +9,7 @@ const WRAP = 0xffffffff; // a length that says: the next record is at the start
 const WORD = 4;
 
 /** The longest record a ring takes, in bytes. */
-export const MAX_RECORD = 8192;
+export const MAX_RECORD = 16_384;
 
 /** Fills `into` from `offset` and gives the bytes it used, or -1 when they do not fit. */
 export type RecordEncoder<T> = (value: T, into: Uint8Array, offset: number) => number;

@@ -47,6 +47,7 @@ const anyEvent = fc.record({
   bytesIn: size,
   bytesOut: size,
   durationMs: fc.nat({ max: 86_400_000_000 }).map((micros) => micros / 1000),
+  more: fc.boolean(),
 });
 
 describe('event codec', () => {

@@ -43,6 +43,7 @@ export const decisionOf = (e: DecodedDecision): Decision => ({
   bytesIn: e.bytesIn,
   bytesOut: e.bytesOut,
   durationMs: e.durationMs,
+  more: e.more,
 });
 
 export type Note = { level: string; message: string; event: string; file: string; count?: number };

@@ -7,6 +7,29 @@ import { eventKind, type DecodedDecision } from '../../src/audit/event.ts';
 import { allEvents, block, byOverride, countOf, createBench, T0, visit } from './fixture.ts';
 
 describe('M01 what the log keeps', () => {
+  it('the end of a tunnel adds its bytes and counts nothing: to its visit, or as a row of its own when that is chained', () => {
+    const bench = createBench();
+    const store = bench.open();
+    const rows = (sql: string): unknown[] => {
+      const db = new Sqlite(bench.file, { readonly: true });
+      const found = db.prepare(sql).all();
+      db.close();
+      return found;
+    };
+    store.write([visit({ channel: 'connect', bytesIn: 0, bytesOut: 0 })]);
+    store.write([visit({ channel: 'connect', bytesIn: 10, bytesOut: 20, durationMs: 900, more: true })]);
+    const over = { channel: 'connect', action: 'allow', reason: 'override', overrideId: 'o-1' } as const;
+    store.write([
+      block({ ...over, bytesIn: 0, bytesOut: 0 }),
+      block({ ...over, bytesIn: 7, bytesOut: 8, more: true }),
+    ]);
+    expect(rows('SELECT count, bytes_in, bytes_out FROM events ORDER BY id')).toEqual([
+      { count: 1, bytes_in: 10, bytes_out: 20 },
+      { count: 1, bytes_in: 0, bytes_out: 0 },
+      { count: 0, bytes_in: 7, bytes_out: 8 },
+    ]);
+  });
+
   it('M01: a block is one row with who, what, when and why, in the columns of the contract', () => {
     const bench = createBench();
     const store = bench.open();

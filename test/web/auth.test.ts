@@ -148,16 +148,16 @@ describe('signing in', () => {
     expect(code(claimed)).toBe('tls-required');
   });
 
-  it('from this machine by another of its addresses also needs TLS', async (test) => {
+  it('from this machine by another of its addresses also needs TLS', async () => {
     const own = Object.values(networkInterfaces())
       .flat()
       .find((one) => one?.family === 'IPv4' && !one.internal);
-    if (!own) return test.skip();
+    // a machine without a network has none: any address that is not loopback stands for it
     const answer = await gateway.app.inject({
       method: 'POST',
       url: '/api/v1/login',
       payload: { username: 'tess', password: PASSWORD },
-      remoteAddress: own.address,
+      remoteAddress: own?.address ?? '192.0.2.10',
     });
     expect(code(answer)).toBe('tls-required');
   });
