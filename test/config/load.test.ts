@@ -342,6 +342,7 @@ describe('mistakes in gateway.yaml, each with its place', () => {
     const dir = writeFiles({ 'gateway.yaml': GATEWAY, 'policy.yaml': POLICY });
     chmodSync(join(dir, 'games.txt'), 0);
     chmodSync(dir, 0o755);
+    for (const name of ['gateway.yaml', 'policy.yaml']) chmodSync(join(dir, name), 0o644);
     // root may read everything, so for this one question it is somebody else
     const root = process.geteuid!() === 0;
     if (root) process.seteuid!(65_534);
