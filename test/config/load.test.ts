@@ -341,7 +341,7 @@ describe('mistakes in gateway.yaml, each with its place', () => {
   it('names a list that may not be read', () => {
     const dir = writeFiles({ 'gateway.yaml': GATEWAY, 'policy.yaml': POLICY });
     chmodSync(join(dir, 'games.txt'), 0);
-    chmodSync(dir, 0o755);
+    for (const path of [dirname(dir), dir]) chmodSync(path, 0o755);
     for (const name of ['gateway.yaml', 'policy.yaml']) chmodSync(join(dir, name), 0o644);
     // root may read everything, so for this one question it is somebody else
     const root = process.geteuid!() === 0;
