@@ -1,6 +1,6 @@
 // Where a blocklist lies: from what gateway.yaml says to the files to read. It opens none of them.
 
-import { accessSync, constants, readdirSync, statSync, type Stats } from 'node:fs';
+import { closeSync, openSync, readdirSync, statSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import { parseText, quote, type Parsed } from './values.ts';
 
@@ -55,7 +55,8 @@ function inspect(path: string): Parsed<Stats> {
 
 function readable(path: string): Parsed<readonly string[]> {
   try {
-    accessSync(path, constants.R_OK);
+    // Opened, not asked about: what counts is whether the gateway itself can read it.
+    closeSync(openSync(path, 'r'));
     return { ok: true, value: [path] };
   } catch (error) {
     return { ok: false, problem: explainIo(path, error), advice: 'let the gateway’s user read it' };
