@@ -16,9 +16,10 @@ import { createOverrideKeeper } from '../workers/override-keeper.ts';
 import { createPool, type Pool } from '../workers/pool.ts';
 import { createReader } from '../workers/reader.ts';
 import { createRingMemory } from '../workers/ring.ts';
-import { load, prepareDataDir, type GatewayOptions, type Loaded } from './load.ts';
+import { load, prepareDataDir, type GatewayOptions } from './load.ts';
 import { openApp } from './open-app.ts';
 import { localAuthor, openRecords } from './open-records.ts';
+import { createReload } from './reload.ts';
 import { settlePorts } from './settle-ports.ts';
 
 export type ServedGateway = {
@@ -87,7 +88,7 @@ async function start(
   undo: (() => Promise<void> | void)[],
   stop: () => Promise<void>,
 ): Promise<ServedGateway> {
-  let loaded = load(configFile, log);
+  const loaded = load(configFile, log);
   const { config } = loaded;
   prepareDataDir(dataDir);
   const lock = takeDataLock(dataDir);
@@ -240,45 +241,18 @@ async function start(
   const collector = createCollector();
   collector.soon();
 
-  const reload = async (): Promise<void> => {
-    let next: Loaded;
-    try {
-      next = load(configFile, log);
-      const settings = toDataSettings(next.config, listening);
-      if (next.policyDigest !== loaded.policyDigest) {
-        const { policy: model, policyDigest: digest } = next;
-        const { generation } = records.revisions.takeFile(
-          { model, digest, file: next.config.policyFile },
-          localAuthor(),
-        );
-        engine.setPolicy(model, generation);
-        await dataPool.apply({ kind: 'policy', policy: { model, generation } });
-      }
-      if (JSON.stringify(settings) !== JSON.stringify(dataPool.inForce().settings)) {
-        await dataPool.apply({ kind: 'settings', settings });
-      }
-    } catch (error) {
-      log.error((error as Error).message);
-      log.error('not reloaded: the configuration in force stays');
-      return;
-    }
-    for (const key of ['listen', 'workers', 'audit', 'web', 'metrics', 'school'] as const) {
-      if (JSON.stringify(next.config[key]) !== JSON.stringify(config[key]))
-        log.warn(`gateway.yaml ${key}: a change here needs a restart`);
-    }
-    loaded = next;
-    collector.soon();
-    writer.pump();
-    const good = await lists.refresh(next.config.lists);
-    log.info(
-      {
-        policyGeneration: engine.generations.policy,
-        indexGeneration: engine.generations.index,
-        lists: good ? 'in force' : 'kept',
-      },
-      'reloaded',
-    );
-  };
+  const reload = createReload({
+    configFile,
+    first: loaded,
+    log,
+    listening,
+    engine,
+    records,
+    pool: dataPool,
+    writer,
+    lists,
+    collector,
+  });
   let reloading = Promise.resolve();
   return {
     reload: () => (reloading = reloading.then(reload)),

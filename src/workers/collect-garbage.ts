@@ -21,9 +21,11 @@ export function createCollector(): Collector {
   let timer: NodeJS.Timeout | undefined;
   return {
     soon() {
-      clearTimeout(timer);
-      timer = setTimeout(() => collect(HOW), SETTLE_MS);
-      timer.unref();
+      // Not put off by a further call: changes without a pause would put it off for ever.
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        collect(HOW);
+      }, SETTLE_MS).unref();
     },
   };
 }

@@ -82,8 +82,12 @@ export function createPool(deps: {
       );
     });
 
+  const ready = Promise.all(threads.map((thread) => thread.firstReady)).then(() => undefined);
+  // Whoever waits for it may not have begun to when a thread fails.
+  ready.catch(() => {});
+
   return {
-    ready: Promise.all(threads.map((thread) => thread.firstReady)).then(() => undefined),
+    ready,
     inForce: () => inForce,
     async apply(update) {
       inForce = withUpdate(inForce, update);

@@ -1,0 +1,67 @@
+// Takes edited files into a running gateway: policy, lists and the settings of the data threads, each only when it changed.
+// A mistake in either file changes nothing.
+
+import type { Logger } from 'pino';
+import type { Engine } from '../policy/types.ts';
+import type { AuditWriter } from '../workers/audit-writer.ts';
+import type { Collector } from '../workers/collect-garbage.ts';
+import { toDataSettings, type Listening } from '../workers/data-settings.ts';
+import type { ListKeeper } from '../workers/list-keeper.ts';
+import type { Pool } from '../workers/pool.ts';
+import { load, type Loaded } from './load.ts';
+import { localAuthor, type Records } from './open-records.ts';
+
+/** What is settled at start: the log says so when one of them was edited. */
+const AT_START = ['listen', 'workers', 'audit', 'web', 'metrics', 'school'] as const;
+
+const differ = (a: unknown, b: unknown): boolean => JSON.stringify(a) !== JSON.stringify(b);
+
+/** Never rejects: what went wrong is logged, and what was in force stays. */
+export function createReload(deps: {
+  readonly configFile: string;
+  readonly first: Loaded;
+  readonly log: Logger;
+  readonly listening: Listening;
+  readonly engine: Engine;
+  readonly records: Records;
+  readonly pool: Pool;
+  readonly writer: AuditWriter;
+  readonly lists: ListKeeper;
+  readonly collector: Collector;
+}): () => Promise<void> {
+  const { log, engine, records, pool, lists } = deps;
+  let loaded = deps.first;
+
+  async function takePolicy({ policy: model, policyDigest: digest, config }: Loaded): Promise<void> {
+    const { generation } = records.revisions.takeFile(
+      { model, digest, file: config.policyFile },
+      localAuthor(),
+    );
+    engine.setPolicy(model, generation);
+    await pool.apply({ kind: 'policy', policy: { model, generation } });
+  }
+
+  return async () => {
+    let next: Loaded;
+    try {
+      next = load(deps.configFile, log);
+      const settings = toDataSettings(next.config, deps.listening);
+      if (next.policyDigest !== loaded.policyDigest) await takePolicy(next);
+      if (differ(settings, pool.inForce().settings)) await pool.apply({ kind: 'settings', settings });
+    } catch (error) {
+      log.error((error as Error).message);
+      log.error('not reloaded: the configuration in force stays');
+      return;
+    }
+    for (const key of AT_START) {
+      if (differ(next.config[key], deps.first.config[key]))
+        log.warn(`gateway.yaml ${key}: a change here needs a restart`);
+    }
+    loaded = next;
+    deps.collector.soon();
+    deps.writer.pump();
+    const good = await lists.refresh(next.config.lists);
+    const { policy: policyGeneration, index: indexGeneration } = engine.generations;
+    log.info({ policyGeneration, indexGeneration, lists: good ? 'in force' : 'kept' }, 'reloaded');
+  };
+}
