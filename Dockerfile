@@ -6,7 +6,7 @@ RUN npm ci --omit=dev --ignore-scripts
 
 FROM node:24-slim
 WORKDIR /app
-ENV NODE_ENV=production
+ENV NODE_ENV=production NODE_COMPILE_CACHE=/data/compile-cache
 COPY --from=packages /app/node_modules ./node_modules
 COPY package.json ./
 COPY src ./src
