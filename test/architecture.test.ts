@@ -124,6 +124,39 @@ describe('architecture', () => {
     expect(files.filter((file) => /(^|\/)(utils?|helpers?|common|misc)(\/|\.ts$)/.test(file))).toEqual([]);
   });
 
+  it('nothing is exported that no other file uses', () => {
+    const elsewhere = new Map(text);
+    for (const folder of ['test', 'bench']) {
+      for (const entry of readdirSync(join(root, folder), { recursive: true, withFileTypes: true })) {
+        const file = join(entry.parentPath, entry.name);
+        if (entry.isFile() && file.endsWith('.ts'))
+          elsewhere.set(relative(root, file), readFileSync(file, 'utf8'));
+      }
+    }
+    const words = new Map(
+      [...elsewhere].map(([file, source]) => [file, new Set(source.match(/[A-Za-z_$][\w$]*/g))]),
+    );
+    const dead = files.flatMap((file) =>
+      [...text.get(file)!.matchAll(/^export (?:async )?(?:function\*?|const|let|class) ([\w$]+)/gm)]
+        .map((match) => match[1]!)
+        .filter((name) => ![...words].some(([other, used]) => other !== file && used.has(name)))
+        .map((name) => `${file}: ${name}`),
+    );
+    expect(dead).toEqual([]);
+  });
+
+  it('every dependency is used', () => {
+    const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Record<
+      string,
+      Record<string, string>
+    >;
+    const used = new Set(files.flatMap((file) => importsOf(file)));
+    const unused = Object.keys(manifest['dependencies']!).filter(
+      (name) => ![...used].some((one) => one === name || one.startsWith(`${name}/`)),
+    );
+    expect(unused).toEqual([]);
+  });
+
   it('file names are kebab-case', () => {
     expect(
       files.filter((file) => !/^([a-z0-9]+(-[a-z0-9]+)*\/)*[a-z0-9]+(-[a-z0-9]+)*\.tsx?$/.test(file)),
