@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { withApi } from './api.ts';
-import { print, readCommon, Refused, table, withCommon, type CommonOptions } from './options.ts';
+import { print, readCommon, Refused, table, WrongUsage, withCommon, type CommonOptions } from './options.ts';
 
 type Account = {
   username: string;
@@ -18,7 +18,7 @@ const MAX_INPUT = 4096;
 /** The first line of standard input; a password never stands on the command line, where others could read it. */
 async function readPassword(options: { passwordStdin?: boolean }): Promise<string> {
   if (!options.passwordStdin)
-    throw new Refused('give the password on standard input and say --password-stdin');
+    throw new WrongUsage('give the password on standard input and say --password-stdin');
   let text = '';
   for await (const chunk of process.stdin.setEncoding('utf8')) {
     text += chunk as string;

@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { request } from 'node:http';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
-import { Refused, type CommonOptions } from './options.ts';
+import { Refused, WrongUsage, type CommonOptions } from './options.ts';
 
 export type ApiAnswer = { status: number; body: unknown };
 export type Api = {
@@ -70,6 +70,8 @@ function describeError(answer: ApiAnswer): string {
 function speak(send: Send, running: boolean, close: () => Promise<void>): Api {
   const call = async <T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<T> => {
     const answer = await send(method, `/api/v1${path}`, body);
+    // A question that cannot be asked like that is the asker's slip; a change that is refused is the gateway's word.
+    if (answer.status === 400 && method === 'GET') throw new WrongUsage(describeError(answer));
     if (answer.status >= 400) throw new Refused(describeError(answer));
     return answer.body as T;
   };

@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { withApi } from './api.ts';
-import { print, readCommon, Refused, table, withCommon, type CommonOptions } from './options.ts';
+import { print, readCommon, Refused, table, WrongUsage, withCommon, type CommonOptions } from './options.ts';
 import { readSince } from './times.ts';
 
 type EventRow = {
@@ -43,7 +43,7 @@ export function addAudit(program: Command): void {
     async (options: CommonOptions & Filters & { since: string; to?: string; limit: string }) => {
       const most = Number(options.limit);
       if (!Number.isInteger(most) || most < 1 || most > MAX_ROWS) {
-        throw new Refused(`--limit "${options.limit}": write a whole number from 1 to ${MAX_ROWS}`);
+        throw new WrongUsage(`--limit "${options.limit}": write a whole number from 1 to ${MAX_ROWS}`);
       }
       const query: Record<string, string | undefined> = {
         from: readSince(options.since, '--since', Date.now()),

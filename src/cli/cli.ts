@@ -6,7 +6,7 @@ import { addAudit } from './audit.ts';
 import { addConfig } from './config.ts';
 import { addExplain } from './explain.ts';
 import { addLists } from './lists.ts';
-import { Refused } from './options.ts';
+import { Refused, WrongUsage } from './options.ts';
 import { addOverrides } from './overrides.ts';
 import { addServe } from './serve.ts';
 import { addStatus } from './status.ts';
@@ -17,7 +17,6 @@ export async function runCli(argv: readonly string[]): Promise<void> {
     .description(
       "A school's internet gateway: DNS and web proxy that filter by category and by who is asking.",
     )
-    .showHelpAfterError('(schoolgate --help lists the commands)')
     .exitOverride();
   for (const add of [
     addServe,
@@ -37,10 +36,10 @@ export async function runCli(argv: readonly string[]): Promise<void> {
       process.exitCode = error.exitCode === 0 ? 0 : 2;
       return;
     }
-    process.exitCode = 1;
+    process.exitCode = error instanceof WrongUsage ? 2 : 1;
     const message = error instanceof Error ? error.message : String(error);
     process.stderr.write(`schoolgate: ${message}\n`);
-    if (!(error instanceof Refused) && process.env['SCHOOLGATE_DEBUG'])
+    if (!(error instanceof Refused || error instanceof WrongUsage) && process.env['SCHOOLGATE_DEBUG'])
       process.stderr.write(`${(error as Error).stack}\n`);
   }
 }

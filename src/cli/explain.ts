@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { withApi } from './api.ts';
-import { print, readCommon, Refused, withCommon, type CommonOptions } from './options.ts';
+import { print, readCommon, WrongUsage, withCommon, type CommonOptions } from './options.ts';
 import { readUntil } from './times.ts';
 
 type Who = { group?: string; class?: string; user?: string; client?: string; at?: string };
@@ -34,7 +34,7 @@ export function addExplain(program: Command): void {
   ).action(async (url: string, options: CommonOptions & Who) => {
     const { group, class: className, user, client } = options;
     if (![group, className, user, client].some((name) => name !== undefined)) {
-      throw new Refused('say for whom: --group ks1, --class hedgehogs, --user NAME or --client 10.2.0.7');
+      throw new WrongUsage('say for whom: --group ks1, --class hedgehogs, --user NAME or --client 10.2.0.7');
     }
     const at = options.at === undefined ? undefined : readUntil(options.at, '--at', Date.now());
     await withApi(readCommon(options), async (api) => {

@@ -11,6 +11,9 @@ const root = (path: string): string => fileURLToPath(new URL(`../../${path}`, im
 /** A command that failed for a reason its user can act on: one line on stderr, exit code 1. */
 export class Refused extends Error {}
 
+/** A command that was not written as it must be: one line on stderr, exit code 2. */
+export class WrongUsage extends Error {}
+
 /** Adds `--config` and `--data`, and `--json` for a command that prints data. */
 export function withCommon(command: Command, prints: 'data' | 'text' = 'data'): Command {
   command

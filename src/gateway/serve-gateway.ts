@@ -29,6 +29,9 @@ export type ServedGateway = {
   stop(): Promise<void>;
 };
 
+/** `signal` gives up a start that is under way, a long build of the index above all. */
+export type ServeOptions = GatewayOptions & { readonly signal?: AbortSignal };
+
 const RING_BYTES = 1 << 20;
 /** how often sessions that are over are removed */
 const SWEEP_MS = 60_000;
@@ -68,14 +71,14 @@ const text = ({ address, port }: { address: string; port: number }): string =>
   address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 
 /** Runs the gateway. @throws Error with what to do, when it cannot start; nothing is left running then */
-export async function serveGateway({ configFile, dataDir }: GatewayOptions): Promise<ServedGateway> {
+export async function serveGateway(options: ServeOptions): Promise<ServedGateway> {
   const log = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime });
   const undo: (() => Promise<void> | void)[] = [];
   const down = async (): Promise<void> => {
     for (const step of undo.splice(0).reverse()) await step();
   };
   try {
-    return await start({ configFile, dataDir }, log, undo, down);
+    return await start(options, log, undo, down);
   } catch (error) {
     await down();
     throw error;
@@ -83,7 +86,7 @@ export async function serveGateway({ configFile, dataDir }: GatewayOptions): Pro
 }
 
 async function start(
-  { configFile, dataDir }: GatewayOptions,
+  { configFile, dataDir, signal }: ServeOptions,
   log: Logger,
   undo: (() => Promise<void> | void)[],
   stop: () => Promise<void>,
@@ -110,6 +113,8 @@ async function start(
     seed: lists.seed,
     onError: (error) => log.error({ err: error }, 'deciding'),
   });
+  undo.push(() => lists.stop());
+  signal?.addEventListener('abort', () => lists.stop(), { once: true });
   const listening = await settlePorts(config);
   const records = openRecords({
     dataDir,
@@ -186,7 +191,7 @@ async function start(
   const reader = createReader({ file: join(dataDir, 'audit.db') });
   undo.push(() => reader.close());
   const local = new WeakSet<net.Socket>();
-  const metrics = createMetrics({ pool: dataPool, writer, lists, log });
+  const metrics = createMetrics({ pool: dataPool, writer, lists });
   const app = await openApp({
     config,
     records,
@@ -257,8 +262,10 @@ async function start(
   return {
     reload: () => (reloading = reloading.then(reload)),
     async stop() {
-      await reloading;
       log.info('stopping');
+      // A build under way is given up, so that a reload that waits for it ends.
+      lists.stop();
+      await reloading;
       await stop();
       log.info('stopped');
     },

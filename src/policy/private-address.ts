@@ -26,6 +26,7 @@ const INSIDE = [
   '224.0.0.0/4', // multicast
   '240.0.0.0/4', // reserved and broadcast
   '::/96', // unspecified, loopback and the old IPv4-compatible form
+  '::ffff:0:0:0/96', // IPv4-translated, RFC 2765
   '64:ff9b::/96', // NAT64: carries any IPv4 address, RFC 6052
   '64:ff9b:1::/48', // NAT64 for local use, RFC 8215
   '100::/64', // discard only

@@ -23,16 +23,23 @@ export function digestSources(sources: BuildStart['sources']): string {
   return hash.digest('hex');
 }
 
-/** Resolves with the index or the list of problems; rejects only when the thread itself dies (out of memory, say). */
-export function buildIndex(start: BuildStart): Promise<FromBuilder> {
-  return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL('./builder-thread.ts', import.meta.url), {
-      name: 'list-builder',
-      workerData: start,
-      resourceLimits: { maxOldGenerationSizeMb: 512, maxYoungGenerationSizeMb: 16 },
-    });
+export type Build = {
+  /** the index or the list of problems; rejects only when the thread itself dies (out of memory, say) or was stopped */
+  readonly built: Promise<FromBuilder>;
+  /** gives the build up: nothing of it comes into force */
+  stop(): void;
+};
+
+export function buildIndex(start: BuildStart): Build {
+  const worker = new Worker(new URL('./builder-thread.ts', import.meta.url), {
+    name: 'list-builder',
+    workerData: start,
+    resourceLimits: { maxOldGenerationSizeMb: 512, maxYoungGenerationSizeMb: 16 },
+  });
+  const built = new Promise<FromBuilder>((resolve, reject) => {
     worker.once('message', (message: FromBuilder) => resolve(message));
     worker.once('error', reject);
     worker.once('exit', (code) => reject(new Error(`the list-builder thread ended with code ${code}`)));
   });
+  return { built, stop: () => void worker.terminate() };
 }

@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { BlockIndex, Seed } from '../blocklist/types.ts';
 import { openIndex } from '../blocklist/open-index.ts';
-import { buildIndex, digestSources } from './build-index.ts';
+import { buildIndex, digestSources, type Build } from './build-index.ts';
 import type { BuildStart } from './messages.ts';
 import { readSnapshot } from './snapshot-file.ts';
 
@@ -32,6 +32,8 @@ export type ListKeeper = {
    */
   refresh(sources: BuildStart['sources']): Promise<boolean>;
   state(): ListState;
+  /** gives up a build that runs; nothing comes into force any more */
+  stop(): void;
 };
 
 const toSeed = (bytes: Buffer): Seed => ({ lo: bytes.readUInt32LE(0), hi: bytes.readUInt32LE(4) });
@@ -51,6 +53,8 @@ export function createListKeeper(deps: {
   let problems: readonly string[] = [];
   let running: Promise<unknown> = Promise.resolve();
   let building = false;
+  let current: Build | null = null;
+  let stopped = false;
 
   const snapshot = readSnapshot(snapshotFile, now());
   if (snapshot !== null && 'index' in snapshot) {
@@ -63,12 +67,15 @@ export function createListKeeper(deps: {
   const seed = inForce?.index.seed ?? toSeed(randomBytes(8));
 
   async function build(sources: BuildStart['sources']): Promise<boolean> {
+    if (stopped) return false;
     const digest = digestSources(sources);
     if (inForce?.index.digest === digest) return true;
     building = true;
     const startedAt = performance.now();
     try {
-      const built = await buildIndex({ sources, seed, digest, snapshotFile });
+      current = buildIndex({ sources, seed, digest, snapshotFile });
+      const built = await current.built;
+      if (stopped) return false;
       if (built.kind === 'failed') {
         problems = built.problems;
         for (const problem of built.problems) log.error({ problem }, 'list refused; the lists in force stay');
@@ -100,11 +107,13 @@ export function createListKeeper(deps: {
       );
       return true;
     } catch (error) {
+      if (stopped) return false;
       problems = [(error as Error).message];
       log.error({ err: error }, 'the lists could not be built; those in force stay');
       return false;
     } finally {
       building = false;
+      current = null;
     }
   }
 
@@ -115,6 +124,10 @@ export function createListKeeper(deps: {
       const result = running.then(() => build(sources));
       running = result;
       return result;
+    },
+    stop() {
+      stopped = true;
+      current?.stop();
     },
     state: () => ({
       generation: inForce?.generation ?? 0,

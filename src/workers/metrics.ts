@@ -1,7 +1,7 @@
 // What the gateway says of itself: Prometheus text for a monitoring system, and checks for the health page. Counters come
 // from the threads as they last sent them; nothing here names a person or a site.
 
-import type { Logger } from 'pino';
+import type { Gauge, Registry } from 'prom-client';
 import type { AuditWriter } from './audit-writer.ts';
 import type { ListKeeper } from './list-keeper.ts';
 import type { Pool } from './pool.ts';
@@ -19,52 +19,55 @@ const metricName = (name: string): string =>
     .replace(/[^a-zA-Z0-9_]/g, '_')
     .toLowerCase();
 
+/** Counters that must be nought; the data threads and the writer each have some. */
+const LOSSES = ['audit_lost', 'lostKept', 'lostVisits', 'undecodable'] as const;
+
 export function createMetrics(deps: {
   readonly pool: Pool;
-  readonly writer: AuditWriter;
+  readonly writer: Pick<AuditWriter, 'stats' | 'alive' | 'restarts'>;
   readonly lists: Pick<ListKeeper, 'state'>;
-  readonly log: Logger;
 }): Metrics {
   const { pool, writer, lists } = deps;
+  let made:
+    Promise<{ registry: Registry; gauge: (name: string, help: string, label?: string) => Gauge }> | undefined;
+
+  // One registry for good: what observes the process is never let go of. Loaded at the first scrape, for many schools
+  // never have one.
+  const open = () =>
+    (made ??= import('prom-client').then((prom) => {
+      const registry = new prom.Registry();
+      prom.collectDefaultMetrics({ register: registry });
+      const gauge = (name: string, help: string, label?: string): Gauge =>
+        (registry.getSingleMetric(name) as Gauge | undefined) ??
+        new prom.Gauge({ name, help, labelNames: label === undefined ? [] : [label], registers: [registry] });
+      return { registry, gauge };
+    }));
 
   return {
     async text() {
-      // Loaded at the first scrape: many schools never have one.
-      const { Gauge, Registry, collectDefaultMetrics } = await import('prom-client');
-      const registry = new Registry();
-      collectDefaultMetrics({ register: registry });
-      const thread = (name: string, stats: Record<string, number>): void => {
-        const kind = name.split('-')[0]!;
+      const { registry, gauge } = await open();
+      for (const { thread, stats } of [...pool.stats(), { thread: 'audit-writer', stats: writer.stats() }]) {
+        const kind = thread.split('-')[0]!;
         for (const [key, value] of Object.entries(stats)) {
-          const metric = `schoolgate_${kind}_${metricName(key)}`;
-          const gauge =
-            (registry.getSingleMetric(metric) as InstanceType<typeof Gauge> | undefined) ??
-            new Gauge({
-              name: metric,
-              help: `${key} of a ${kind} thread`,
-              labelNames: ['thread'],
-              registers: [registry],
-            });
-          gauge.set({ thread: name }, value);
+          gauge(`schoolgate_${kind}_${metricName(key)}`, `${key} of a ${kind} thread`, 'thread').set(
+            { thread },
+            value,
+          );
         }
-      };
-      for (const { thread: name, stats } of pool.stats()) thread(name, stats);
-      thread('audit-writer', writer.stats());
+      }
+      const { names, lists: count, generation, building, sealed } = lists.state();
+      const { policy, overrides } = pool.inForce();
+      const restarts = pool.health().reduce((sum, one) => sum + one.restarts, writer.restarts());
       const single = (name: string, help: string, value: number): void =>
-        new Gauge({ name: `schoolgate_${name}`, help, registers: [registry] }).set(value);
-      const { names, lists: count, generation, building } = lists.state();
+        gauge(`schoolgate_${name}`, help).set(value);
       single('index_names', 'names in the index in force', names);
       single('index_lists', 'lists in the index in force', count);
+      single('index_sealed_names', 'names in sealed lists', sealed);
       single('index_generation', 'generation of the index in force', generation);
       single('index_building', '1 while the next index is built', building ? 1 : 0);
-      const { policy, overrides } = pool.inForce();
       single('policy_generation', 'revision of the policy in force', policy.generation);
       single('overrides_granted', 'overrides in force or still to begin', overrides.list.length);
-      single(
-        'thread_restarts',
-        'threads that died and were replaced',
-        pool.health().reduce((sum, one) => sum + one.restarts, writer.restarts()),
-      );
+      single('thread_restarts', 'threads that died and were replaced', restarts);
       return registry.metrics();
     },
 
@@ -72,7 +75,6 @@ export function createMetrics(deps: {
       const { names, lists: count, problems, building, sealed } = lists.state();
       const threads = pool.health();
       const dead = threads.filter(({ alive }) => !alive).map(({ thread }) => thread);
-      const { lost = 0, waiting = 0 } = writer.stats();
       const upstreams = pool.inForce().settings.upstreams.length;
       return {
         lists: {
@@ -87,14 +89,7 @@ export function createMetrics(deps: {
           detail:
             dead.length > 0 ? `${dead.join(', ')} starting again` : `${threads.length} data threads answer`,
         },
-        audit: {
-          ok: writer.alive() && lost === 0,
-          detail: !writer.alive()
-            ? 'the audit writer is starting again'
-            : lost > 0
-              ? `${lost} events were lost`
-              : `writing${waiting > 0 ? `, ${waiting} wait` : ''}`,
-        },
+        audit: auditCheck(),
         upstreams: {
           ok: upstreams > 0,
           detail:
@@ -113,4 +108,19 @@ export function createMetrics(deps: {
       };
     },
   };
+
+  function auditCheck(): Check {
+    if (!writer.alive()) return { ok: false, detail: 'the audit writer is starting again' };
+    const stats = writer.stats();
+    let lost = 0;
+    for (const one of [stats, ...pool.stats().map((thread) => thread.stats)]) {
+      for (const key of LOSSES) lost += one[key] ?? 0;
+    }
+    if (lost > 0) return { ok: false, detail: `${lost} events were lost; see the log for the reason` };
+    const { held = 0, replaced = 0 } = stats;
+    if (held > 0) return { ok: false, detail: `${held} rows wait in memory: the database cannot be written` };
+    if (replaced > 0)
+      return { ok: false, detail: 'a damaged database was set aside and a new one begun; see the log' };
+    return { ok: true, detail: 'writing' };
+  }
 }

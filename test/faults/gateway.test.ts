@@ -185,6 +185,24 @@ describe('faults of the gateway', () => {
     expect(readdirSync(running.dataDir)).not.toContain('control.sock');
   });
 
+  it('SIGTERM while the lists are built gives the build up and ends within five seconds', async () => {
+    const running = await start();
+    running.writeList(
+      'games',
+      Array.from({ length: 500_000 }, (_, i) => `name-${i}.games${i % 977}.example`),
+    );
+    running.signal('SIGHUP');
+    const began = performance.now();
+    expect(await running.stop()).toBe(0);
+    expect(performance.now() - began).toBeLessThan(5_000);
+    expect(running.log.some((line) => line.msg === 'lists in force' && Number(line['names']) > 1000)).toBe(
+      false,
+    );
+    running.writeList('games', ['games.example']);
+    await running.start();
+    expect(await isOpen('games.example', KS2)).toBe(false);
+  });
+
   it('secrets and state are for the owner alone', async () => {
     const running = await start();
     expect(statSync(running.dataDir).mode & 0o777).toBe(0o700);
