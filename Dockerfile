@@ -20,4 +20,4 @@ EXPOSE 1053/udp 1053/tcp 3128/tcp 8080/tcp
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 \
   CMD ["node", "src/main.ts", "health", "--data", "/data"]
 # node is called directly, so that signals arrive.
-CMD ["node", "src/main.ts", "serve", "--config", "/app/config/gateway.yaml", "--data", "/data"]
+CMD ["node", "--max-semi-space-size=8", "src/main.ts", "serve", "--config", "/app/config/gateway.yaml", "--data", "/data"]
