@@ -8,7 +8,16 @@ import type { Database } from 'better-sqlite3';
 import type { OutboxRow } from '../state/outbox.ts';
 import { createBallast } from './ballast.ts';
 import { createCopies, type ChangeCopy, type OverrideCopy } from './copies.ts';
-import { failureKind, openDatabase, setAside, type AuditLog, type AuditNotice } from './database.ts';
+import {
+  clearVanished,
+  failureKind,
+  identityOf,
+  openDatabase,
+  setAside,
+  stillAt,
+  type AuditLog,
+  type AuditNotice,
+} from './database.ts';
 import { createEntryWriter, type EntryWriter } from './entries.ts';
 import type { DecodedDecision } from './event.ts';
 import { createRetention, type RetentionStep, type RetentionRules } from './retention.ts';
@@ -56,7 +65,7 @@ type StoreStats = {
   held: number;
   /** rows removed by retention or erasure */
   removed: number;
-  /** times that a damaged database was replaced: copies of overrides and changes must then be sent again */
+  /** times that a damaged or vanished database was replaced: copies of overrides and changes must then be sent again */
   replaced: number;
 };
 
@@ -74,7 +83,10 @@ export type Store = {
   copy(rows: readonly OutboxRow[]): void;
   /** takes in the finished spill files of a directory, one after the other; returns the events taken */
   takeSpills(dir: string): number;
-  /** seals what is final and takes one small step of retention; `more` asks for another soon. Never throws */
+  /**
+   * Sees whether the file is still at its path, seals what is final and takes one small step of retention; `more` asks
+   * for another soon. Never throws
+   */
   maintain(now: number): RetentionStep;
   /** removes up to `limit` rows of a person or an address for good; returns how many, 0 when done. Throws as SQLite does */
   erase(who: { readonly user?: string; readonly client?: string }, limit: number): number;
@@ -104,6 +116,7 @@ export function openStore(deps: StoreDeps): Store {
       sealLeftovers(writer);
       return {
         db,
+        identity: identityOf(file),
         writer,
         copies: createCopies(db),
         retention: createRetention(writer, deps.retention ?? {}),
@@ -122,7 +135,7 @@ export function openStore(deps: StoreDeps): Store {
     }
   };
   const note = (notice: AuditNotice) => {
-    if (notice.event === 'set-aside') replaced++;
+    if (notice.event === 'set-aside' || notice.event === 'vanished') replaced++;
     log(notice);
   };
   let open = firstOpen();
@@ -146,21 +159,25 @@ export function openStore(deps: StoreDeps): Store {
     }
   }
 
-  const startOver = () => {
+  const startOver = (clear: typeof clearVanished) => {
     try {
       open.db.close();
     } catch {
       // A damaged file may refuse even this; it is renamed all the same.
     }
-    setAside(file, now(), note);
+    clear(file, now(), note);
     book.startOver();
     open = connect();
   };
 
-  /** Runs `action`; on a damaged file once more with a new one, on a full disk once more without the ballast. */
+  /**
+   * Runs `action`, never on a file that someone removed; on a damaged file once more with a new one, on a full disk
+   * once more without the ballast.
+   */
   const withRescue = (action: (writer: EntryWriter) => void): unknown => {
     for (let attempt = 0; ; attempt++) {
       try {
+        if (open.db.open && !stillAt(file, open.identity)) startOver(clearVanished);
         action(open.writer);
         return null;
       } catch (error) {
@@ -181,7 +198,7 @@ export function openStore(deps: StoreDeps): Store {
       return true;
     }
     if (kind === 'corrupt') {
-      startOver();
+      startOver(setAside);
       return true;
     }
     if (kind !== 'full' || !ballast.free()) return false;
