@@ -2,6 +2,7 @@
 // file holds its SHA-256. A session ends on sign-out, idleness, age, disabling, and a new password.
 
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { isDiskFull } from '../state/disk-full.ts';
 import type { Migration, State } from '../state/open-state.ts';
 import type { Account, Accounts } from './accounts.ts';
 
@@ -32,7 +33,7 @@ export type Sessions = {
   end(token: string): void;
   /** Ends all sessions of an account, except the one with id `keep`. */
   endAll(accountId: number, keep?: number): void;
-  /** Removes what has ended by time. */
+  /** Removes what has ended by time; on a full disk, another time. */
   sweep(): void;
 };
 
@@ -106,11 +107,11 @@ export const createSessions = (deps: {
       const at = now();
       const account = accounts.byId(row.account_id);
       if (hasEnded(row, at) || !account || account.disabledAt !== null) {
-        drop(row.id);
+        ifThereIsRoom(() => drop(row.id));
         return null;
       }
       seen.set(row.id, at);
-      if (at - row.seen_at >= WRITE_EVERY_MS) setSeen.run(at, row.id);
+      if (at - row.seen_at >= WRITE_EVERY_MS) ifThereIsRoom(() => setSeen.run(at, row.id));
       return { id: row.id, account, startedAt: row.started_at, csrfToken: csrfOf(token) };
     },
     end: (token) => {
@@ -125,11 +126,22 @@ export const createSessions = (deps: {
     sweep: () => {
       const at = now();
       const rows = aged.all(at - settings.idleMs, at - settings.absoluteMs) as Row[];
-      state.transaction(() => {
-        for (const row of rows) if (hasEnded(row, at)) drop(row.id);
-      });
+      ifThereIsRoom(() =>
+        state.transaction(() => {
+          for (const row of rows) if (hasEnded(row, at)) drop(row.id);
+        }),
+      );
     },
   };
+};
+
+/** Housekeeping that can wait: someone who is signed in must be able to look at the gateway while its disk is full. */
+const ifThereIsRoom = (write: () => void): void => {
+  try {
+    write();
+  } catch (error) {
+    if (!isDiskFull(error)) throw error;
+  }
 };
 
 /** True when two secrets are the same, in a time that tells nothing of where they differ. */

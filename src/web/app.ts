@@ -28,9 +28,12 @@ import { addSetupRoutes } from './routes/setup.ts';
 const BODY_LIMIT = 64 * 1024;
 const REQUEST_TIMEOUT_MS = 15_000;
 const HANDLER_TIMEOUT_MS = 30_000;
+/** A full disk is logged at most this often. */
+const DISK_FULL_EVERY_MS = 10 * 60_000;
 
 /** The app, ready for `inject`, `listen` or another server's requests (`app.routing`). Close it with `app.close()`. */
 export const createApp = async (deps: WebDeps): Promise<WebApp> => {
+  const sendError = createErrorSender(deps);
   const app: WebApp = fastify({
     // Request lines hold names of sites and the setup token: what must be logged is logged by hand.
     logger: false,
@@ -44,7 +47,7 @@ export const createApp = async (deps: WebDeps): Promise<WebApp> => {
     onProtoPoisoning: 'error',
     onConstructorPoisoning: 'error',
     frameworkErrors: (error, request, reply) => {
-      sendError(error, request, reply, deps);
+      sendError(error, request, reply);
     },
     clientErrorHandler: (error, socket) => {
       const code =
@@ -67,7 +70,7 @@ export const createApp = async (deps: WebDeps): Promise<WebApp> => {
   app.decorateRequest('principal', null);
   app.decorateRequest('sessionToken', null);
   app.setErrorHandler((error, request, reply) => {
-    sendError(error, request, reply, deps);
+    sendError(error, request, reply);
   });
 
   const paths = new Set<string>();
@@ -142,23 +145,38 @@ const guardHost = (request: FastifyRequest, reply: FastifyReply, deps: WebDeps):
   return false;
 };
 
-const sendError = (error: unknown, request: FastifyRequest, reply: FastifyReply, deps: WebDeps): void => {
-  const known = toApiError(error);
-  if (!known) {
+/** Answers a request with what was thrown, and logs what is worth a line. */
+const createErrorSender = ({ log, now }: Pick<WebDeps, 'log' | 'now'>) => {
+  let diskFullSaid = -Infinity;
+
+  const note = (error: unknown, known: ApiError | null, request: FastifyRequest): void => {
     // The pattern, not the address: a query can hold a site's name, the setup page's a secret.
-    deps.log.error(
-      { err: error, method: request.method, route: request.routeOptions?.url },
-      'a request failed',
+    const where = { method: request.method, route: request.routeOptions?.url };
+    if (known === null) log.error({ err: error, ...where }, 'a request failed');
+    if (known?.code !== 'disk-full') return;
+    const at = now();
+    // Everyone who tries again would add a line to the full disk. A clock set back must not silence it.
+    if (at >= diskFullSaid && at - diskFullSaid < DISK_FULL_EVERY_MS) return;
+    diskFullSaid = at;
+    const { code } = error as { code?: unknown };
+    log.error(
+      { event: 'disk-full', code, ...where },
+      'the disk of the data directory is full: sign-ins and changes are refused, filtering goes on; free some space',
     );
-  }
-  const answer = known ?? new ApiError('internal');
-  if (answer.retryAfter !== undefined) void reply.header('retry-after', String(answer.retryAfter));
-  if (answer.code === 'not-signed-in') void reply.header('www-authenticate', 'Bearer');
-  void reply
-    .code(ERRORS[answer.code][0])
-    .type('application/json; charset=utf-8')
-    .serializer((body: unknown) => JSON.stringify(body))
-    .send(errorBody(answer));
+  };
+
+  return (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
+    const known = toApiError(error);
+    note(error, known, request);
+    const answer = known ?? new ApiError('internal');
+    if (answer.retryAfter !== undefined) void reply.header('retry-after', String(answer.retryAfter));
+    if (answer.code === 'not-signed-in') void reply.header('www-authenticate', 'Bearer');
+    void reply
+      .code(ERRORS[answer.code][0])
+      .type('application/json; charset=utf-8')
+      .serializer((body: unknown) => JSON.stringify(body))
+      .send(errorBody(answer));
+  };
 };
 
 /** The methods that some route takes at this address. */

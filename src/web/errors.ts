@@ -4,6 +4,7 @@
 import { AccountError } from '../people/accounts.ts';
 import { PasswordsBusy } from '../people/passwords.ts';
 import { OverrideError } from '../change/grant-check.ts';
+import { isDiskFull } from '../state/disk-full.ts';
 
 /** code -> status and the message when nothing more exact is said. */
 export const ERRORS = {
@@ -34,6 +35,10 @@ export const ERRORS = {
   'headers-too-large': [431, 'The headers are too large.'],
   internal: [500, 'Something went wrong in the gateway. The log has the details.'],
   busy: [503, 'The gateway is busy. Try again in a few seconds.'],
+  'disk-full': [
+    503,
+    "The gateway's disk is full, so nothing can be saved. Filtering goes on. Free some space on it and try again.",
+  ],
 } as const satisfies Record<string, readonly [status: number, message: string]>;
 
 export type ErrorCode = keyof typeof ERRORS;
@@ -91,6 +96,7 @@ export const toApiError = (error: unknown): ApiError | null => {
   if (error instanceof OverrideError) {
     return wrongField(error.field, error.message, error.code === 'unknown' ? 'not-found' : error.code);
   }
+  if (isDiskFull(error)) return new ApiError('disk-full');
   if (typeof error !== 'object' || error === null) return null;
   if ('validation' in error && Array.isArray(error.validation)) {
     return fromValidation(error.validation as ValidationProblem[]);
