@@ -199,6 +199,22 @@ describe('filtering', () => {
     expect(await verdicts('unlisted.example', STRANGER)).toBe('open');
   });
 
+  it('F15 F25 a device is suspended until a time, which ends by itself, or without end', async () => {
+    const policy = structuredClone(TEST_POLICY) as any;
+    const until = new Date(Math.ceil(Date.now() / 1000) * 1000 + 2_000).toISOString().replace('.000', '');
+    policy.clients[3].suspended = { until, reason: 'broke the rules twice' };
+    policy.clients[1].suspended = { reason: 'until the head has decided' };
+    gateway.writePolicy(policy);
+    const before = gateway.log.length;
+    gateway.signal('SIGHUP');
+    await gateway.waitForLog((line) => line.msg === 'reloaded' && gateway.log.indexOf(line) >= before);
+    expect(await verdicts('unlisted.example', GUEST)).toBe('blocked');
+    expect(await verdicts('unlisted.example', KS2)).toBe('blocked');
+    while (Date.now() < Date.parse(until)) await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(await verdicts('unlisted.example', GUEST)).toBe('open');
+    expect(await verdicts('unlisted.example', KS2)).toBe('blocked');
+  });
+
   it('C02 M02 the block page says in plain words what happened, whom to tell, and that use is monitored', async () => {
     const page = await web('games.example', KS1);
     expect(page.status).toBe(403);

@@ -24,7 +24,7 @@ afterAll(async () => {
 });
 
 describe('records', () => {
-  it('M01 every block is in the log with who, what, when, category, list, rule and verdict', async () => {
+  it('M01 I01 every block is in the log with who (the class, never a guessed child), what, when, category, list, rule and verdict', async () => {
     await askDns({ port: gateway.dns }, 'www.games.example', { from: KS1 });
     await fetchFrom('http://social.example/', { proxy: gateway.proxy, from: KS2 });
     const [row] = await events(coordinator, 'host=www.games.example');
