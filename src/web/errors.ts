@@ -11,6 +11,7 @@ export const ERRORS = {
   invalid: [400, 'The request is not right.'],
   'not-json': [400, 'The body is not JSON. Send JSON with content-type application/json.'],
   'bad-host': [400, 'The Host header is missing or malformed.'],
+  aborted: [400, 'The connection closed before the whole request had arrived.'],
   'bad-cursor': [400, 'This cursor is not one this list gave. Start again without it.'],
   'not-signed-in': [401, 'Sign in first.'],
   'wrong-password': [401, 'The username or the password is wrong.'],
@@ -113,6 +114,9 @@ const FRAMEWORK_CODES: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'invalid',
   FST_ERR_BAD_URL: 'not-found',
   FST_ERR_HANDLER_TIMEOUT: 'busy',
+  // What reading a body says when the client went away in the middle of it; nobody is there to read the answer.
+  ECONNRESET: 'aborted',
+  ERR_STREAM_PREMATURE_CLOSE: 'aborted',
   // What the event reader says of a cursor it did not make, and of a search that ran out of time.
   'bad-cursor': 'bad-cursor',
   'search-timeout': 'busy',
