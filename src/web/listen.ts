@@ -8,16 +8,62 @@ import type { WebApp } from './deps.ts';
 
 export type WebListener = { close(graceMs: number): Promise<void> };
 
-const MAX_CONNECTIONS = 512;
+/** Times in ms. */
+export type ConnectionLimits = {
+  /** from the connection, or the end of the last answer, to the end of the headers */
+  readonly headersMs: number;
+  /** to the end of the body */
+  readonly requestMs: number;
+  /** how often connections are held against these times: how late an end can come */
+  readonly checkMs: number;
+  readonly connections: number;
+  /** connections of one address; a class behind one address of a NAT still fits */
+  readonly perClient: number;
+};
 
-function createServer(app: WebApp): http.Server {
-  const server = http.createServer((request, response) => app.routing(request, response));
-  server.headersTimeout = 10_000;
-  server.requestTimeout = 15_000;
-  server.keepAliveTimeout = 10_000;
-  server.maxConnections = MAX_CONNECTIONS;
+const LIMITS: ConnectionLimits = {
+  headersMs: 10_000,
+  requestMs: 15_000,
+  checkMs: 2_000,
+  connections: 512,
+  perClient: 64,
+};
+
+function createServer(app: WebApp, limits: ConnectionLimits): http.Server {
+  const server = http.createServer(
+    {
+      headersTimeout: limits.headersMs,
+      requestTimeout: limits.requestMs,
+      keepAliveTimeout: 10_000,
+      // Node looks only every 30 s unless told, whatever the times are.
+      connectionsCheckingInterval: limits.checkMs,
+    },
+    (request, response) => app.routing(request, response),
+  );
+  server.maxConnections = limits.connections;
   server.on('clientError', (error, socket) => app.server.emit('clientError', error, socket));
   return server;
+}
+
+/** Closes what one address opens beyond its share, so that no single machine can shut out the others. */
+function limitPerClient(server: http.Server, most: number): void {
+  // Holds addresses of open connections only: never more than the server takes.
+  const open = new Map<string, number>();
+  server.on('connection', (socket: net.Socket) => {
+    const address = socket.remoteAddress?.replace(/^::ffff:/, '');
+    const count = open.get(address ?? '') ?? 0;
+    // A socket without an address is closed already.
+    if (address === undefined || count >= most) {
+      socket.destroy();
+      return;
+    }
+    open.set(address, count + 1);
+    socket.once('close', () => {
+      const left = (open.get(address) ?? 1) - 1;
+      if (left === 0) open.delete(address);
+      else open.set(address, left);
+    });
+  });
 }
 
 function closer(server: http.Server): WebListener {
@@ -38,8 +84,10 @@ function closer(server: http.Server): WebListener {
 export async function listenWeb(
   app: WebApp,
   endpoint: { address: string; port: number },
+  limits = LIMITS,
 ): Promise<WebListener> {
-  const server = createServer(app);
+  const server = createServer(app, limits);
+  limitPerClient(server, limits.perClient);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen({ host: endpoint.address, port: endpoint.port }, resolve);
@@ -58,7 +106,7 @@ export async function listenControl(
   trust: (socket: net.Socket) => void,
 ): Promise<WebListener> {
   rmSync(file, { force: true });
-  const server = createServer(app);
+  const server = createServer(app, LIMITS);
   server.on('connection', trust);
   const mask = process.umask(0o177);
   try {
