@@ -84,7 +84,7 @@ async function runProxy(): Promise<number> {
   engine.setPolicy(policy, 1);
   const proxy = await openProxy({
     engine,
-    lookup: { addresses: () => Promise.resolve([{ address: HOST, family: 4 }]) },
+    lookup: { resolve: () => Promise.resolve({ addresses: [{ address: HOST, family: 4 }], chain: [] }) },
     record: () => {},
     now: Date.now,
     settings: {

@@ -1,6 +1,7 @@
 // From a verdict to what the answer says: the extended error, the TTL, and what the policy thinks of the names an allowed
 // answer leads through. Decides nothing that the policy has not decided.
 
+import { decideChain } from '../policy/chain.ts';
 import { parseAddress } from '../policy/networks.ts';
 import type { Client, Engine, Reason, Verdict } from '../policy/types.ts';
 import { BLOCK_TTL, EDE_BLOCKED, EDE_FILTERED, EDE_NOT_READY } from './replies.ts';
@@ -38,13 +39,7 @@ export function ttlUnder(verdict: Verdict, now: number, most: number): number {
   return Math.min(most, BLOCK_TTL, Math.max(0, Math.floor((verdict.until - now) / 1000)));
 }
 
-/**
- * The verdict for an allowed name whose answer leads through the names of `chain` (wire form): the block of the first name
- * that forbids it, or the given verdict, ending as early as any of them turns.
- *
- * An allow or an override of a name covers what its chain needs, never a sealed name. A chain may pass through names that
- * no list knows, such as a content network's, even where unknown names are blocked: the name asked for was allowed.
- */
+/** The verdict for an allowed name whose answer leads through the names of `chain` (wire form). */
 export function chainVerdict(
   engine: Engine,
   chain: readonly Uint8Array[],
@@ -52,19 +47,8 @@ export function chainVerdict(
   verdict: Verdict,
   now: number,
 ): Verdict {
-  let { until } = verdict;
-  for (const name of chain) {
-    const target = engine.decideWire(name, 0, client, now);
-    if (target.action === 'allow') {
-      if (target.until !== null && (until === null || target.until < until)) until = target.until;
-      continue;
-    }
-    if (target.reason === 'illegal') return target;
-    if (verdict.reason === 'override' || verdict.reason === 'local-allow') continue;
-    if (target.reason === 'default-block') continue;
-    return target;
-  }
-  return until === verdict.until ? verdict : { ...verdict, until };
+  if (chain.length === 0) return verdict;
+  return decideChain(verdict, chain, (name) => engine.decideWire(name, 0, client, now));
 }
 
 /** The verdict for a public name that was answered with an address inside. */

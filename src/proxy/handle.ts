@@ -1,56 +1,21 @@
 // One client connection: requests in order, each read, decided, checked and then forwarded, tunnelled or answered with a page.
-// The order for every target is: policy, then ports and inside addresses, then the resolver, then only what was checked.
+// The order for every target is: policy, then ports and inside addresses, then the resolver, then policy again for the names
+// that it led through, then only what was checked.
 
 import type { Socket } from 'node:net';
 import { domainToASCII } from 'node:url';
-import type { Ask, Asks, Fault } from './asks.ts';
+import type { Ask, Fault } from './asks.ts';
 import { dial } from './dial.ts';
 import { Forward } from './forward.ts';
 import { fieldValue, isPersistent, MAX_HEAD, type Field, type Framing, type RequestHead } from './head.ts';
 import { asksWebSocket } from './headers.ts';
-import type { Live, Open } from './live.ts';
-import type { OriginPool } from './origin-pool.ts';
-import { failure, type Reach, type Refusal } from './reach.ts';
+import type { Open } from './live.ts';
+import { failure, type Refusal } from './reach.ts';
 import { answerAsLast } from './own-answers.ts';
 import { malformed, readRequest, type ReadRequest } from './read-request.ts';
 import type { Target } from './target.ts';
+import type { Connection, Shared } from './shared.ts';
 import { openTunnel, type Tunnel } from './tunnel.ts';
-import type { ProxyTimeouts } from './types.ts';
-
-/** What all connections of one server share. */
-export type Shared = {
-  readonly asks: Asks;
-  readonly reach: Reach;
-  readonly pool: OriginPool;
-  readonly live: Live;
-  readonly timeouts: ProxyTimeouts;
-  readonly via: string;
-  readonly counts: Counts;
-  /** milliseconds since the server opened, moved on by its sweeps: immune to a clock that is set */
-  readonly clock: () => number;
-  /** the server is closing: no connection is kept */
-  readonly closing: () => boolean;
-};
-
-export type Counts = {
-  requests: number;
-  forwarded: number;
-  tunnels: number;
-  openTunnels: number;
-  blocked: number;
-  failed: number;
-  malformed: number;
-  endedByChange: number;
-  timedOut: number;
-};
-
-export type Connection = {
-  /** ends what has waited too long; called every second or so */
-  sweep(clock: number): void;
-  /** ends it when no request is under way, or after the one that is */
-  retire(): void;
-  destroy(): void;
-};
 
 type State = 'head' | 'busy' | 'body' | 'tunnel' | 'ending' | 'gone';
 
@@ -169,6 +134,7 @@ export function serveConnection(shared: Shared, socket: Socket, onGone: () => vo
       host: target.host,
       channel: ask.channel,
       verdict: ask.verdict,
+      chain: [],
       end: (verdict) => cutOff(ask, verdict, framing),
     };
     current = { ask, open };
@@ -177,8 +143,12 @@ export function serveConnection(shared: Shared, socket: Socket, onGone: () => vo
     else
       void reach.resolve(target).then((found) => {
         if (current?.ask !== ask) return; // the client has gone, or it was cut off
-        if ('status' in found) refuse(ask, found, framing);
-        else go(ask, head, target, framing, found);
+        const verdict = live.follow(open, found.chain);
+        if (verdict.action !== 'allow') {
+          ask.verdict = verdict;
+          block(ask, framing);
+        } else if ('status' in found.to) refuse(ask, found.to, framing);
+        else go(ask, head, target, framing, found.to);
       });
   }
 

@@ -1,6 +1,7 @@
 // What is open now and may have to end: tunnels and requests under way. They are decided again when something changes, and by
 // themselves at the time their verdict runs out, with one timer for all.
 
+import { decideChain } from '../policy/chain.ts';
 import type { Channel, Engine, Verdict } from '../policy/types.ts';
 
 export type Open = {
@@ -8,6 +9,8 @@ export type Open = {
   readonly host: string;
   readonly channel: Channel;
   verdict: Verdict;
+  /** the names that `host` led through, decided with it */
+  chain: readonly string[];
   /** what was let through may not go on */
   end(verdict: Verdict): void;
 };
@@ -15,6 +18,8 @@ export type Open = {
 export type Live = {
   add(open: Open): void;
   remove(open: Open): void;
+  /** decides with the names that the host turned out to lead through; what comes out may be a block, which ends nothing */
+  follow(open: Open, chain: readonly string[]): Verdict;
   /** decides everything again */
   recheck(now: number): void;
   readonly count: number;
@@ -30,9 +35,15 @@ export function createLive(deps: { engine: Engine; now: () => number }): Live {
   let timer: NodeJS.Timeout | null = null;
   let due = Infinity;
 
+  const decide = ({ host, chain, clientAddress, channel }: Open, now: number): Verdict => {
+    const client = engine.client(clientAddress);
+    const verdict = engine.decideHost(host, client, now, channel);
+    return decideChain(verdict, chain, (name) => engine.decideHost(name, client, now, channel));
+  };
+
   const decideAgain = (which: readonly Open[], now: number) => {
     for (const open of which) {
-      const verdict = engine.decideHost(open.host, engine.client(open.clientAddress), now, open.channel);
+      const verdict = decide(open, now);
       if (verdict.action === 'allow') {
         open.verdict = { ...open.verdict, until: verdict.until };
         continue;
@@ -71,6 +82,15 @@ export function createLive(deps: { engine: Engine; now: () => number }): Live {
     },
     remove(open) {
       all.delete(open);
+    },
+    follow(open, chain) {
+      if (chain.length === 0) return open.verdict;
+      open.chain = chain;
+      const verdict = decide(open, deps.now());
+      if (verdict.action !== 'allow') return verdict;
+      open.verdict = { ...open.verdict, until: verdict.until };
+      if (verdict.until !== null && verdict.until < due) set(verdict.until);
+      return open.verdict;
     },
     recheck(now) {
       decideAgain([...all], now);

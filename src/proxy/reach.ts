@@ -21,11 +21,20 @@ export type Refusal = {
   readonly rule: string;
 };
 
+/** Where a name led: the other names on the way, and the addresses or why none of them is connected to. */
+export type Found = {
+  readonly chain: readonly string[];
+  readonly to: readonly string[] | Refusal;
+};
+
 export type Reach = {
   /** what can be said before anything is resolved; null when nothing speaks against it */
   precheck(target: Target, channel: 'http' | 'connect'): Refusal | null;
-  /** the addresses of a name that may be connected to, in the order to try them; never rejects */
-  resolve(target: Target): Promise<readonly string[] | Refusal>;
+  /**
+   * The addresses of a name that may be connected to, in the order to try them, once policy has passed the chain; never
+   * rejects.
+   */
+  resolve(target: Target): Promise<Found>;
 };
 
 const INSIDE: Refusal = {
@@ -41,7 +50,7 @@ const HERE = compileNetworks(['0.0.0.0/8', '127.0.0.0/8', '::', '::1']);
 /**
  * Throws an Error that names the entry when `allowPrivate` holds what is neither a name nor a network.
  */
-export function createReach(deps: { lookup: Pick<Lookup, 'addresses'>; settings: ProxySettings }): Reach {
+export function createReach(deps: { lookup: Pick<Lookup, 'resolve'>; settings: ProxySettings }): Reach {
   const { lookup, settings } = deps;
   const { own, connectPorts } = settings;
   const networks = settings.allowPrivate.filter((entry) => parseNetwork(entry) !== null);
@@ -109,23 +118,21 @@ export function createReach(deps: { lookup: Pick<Lookup, 'addresses'>; settings:
     },
 
     async resolve(target) {
-      if (target.isAddress) return [target.host];
+      if (target.isAddress) return { chain: [], to: [target.host] };
       let found;
       try {
-        found = await lookup.addresses(target.host);
+        found = await lookup.resolve(target.host);
       } catch (error) {
-        return failure(
-          504,
-          'timeout',
-          `no resolver answered: ${error instanceof Error ? error.message : 'unknown'}`,
-        );
+        const why = error instanceof Error ? error.message : 'unknown';
+        return { chain: [], to: failure(504, 'timeout', `no resolver answered: ${why}`) };
       }
-      if (found.length === 0) return failure(502, 'not-found', 'the name has no address');
+      const { chain, addresses } = found;
+      if (addresses.length === 0) return { chain, to: failure(502, 'not-found', 'the name has no address') };
       // a name of both kinds is reached at its outside addresses only
-      const open = found
+      const open = addresses
         .map(({ address }) => address)
         .filter((address) => mayConnect(address, target.host, target.port));
-      return open.length === 0 ? INSIDE : open;
+      return { chain, to: open.length === 0 ? INSIDE : open };
     },
   };
 }

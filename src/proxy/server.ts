@@ -4,10 +4,10 @@ import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { createAsks } from './asks.ts';
 import { serveConnection } from './handle.ts';
-import type { Connection, Counts, Shared } from './handle.ts';
 import { createLive } from './live.ts';
 import { createOriginPool } from './origin-pool.ts';
 import { createReach } from './reach.ts';
+import type { Connection, Counts, Shared } from './shared.ts';
 import type { ProxyDeps, ProxyServer, ProxyTimeouts } from './types.ts';
 
 const DEFAULT_TIMEOUTS: ProxyTimeouts = {

@@ -49,7 +49,7 @@ export type ProxySettings = {
 
 export type ProxyDeps = {
   readonly engine: Engine;
-  readonly lookup: Pick<Lookup, 'addresses'>;
+  readonly lookup: Pick<Lookup, 'resolve'>;
   /** called once for each request and tunnel: at once for a refusal, at its end for what was let through */
   readonly record: (decision: Decision) => void;
   /** UTC milliseconds */

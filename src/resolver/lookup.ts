@@ -1,12 +1,13 @@
 // Addresses for the proxy: A and AAAA asked side by side, the CNAMEs of the answer followed, kept while their TTL lasts.
-// Policy is not asked here: the proxy decides on a name before it looks it up, and on each address before it connects.
+// Policy is not asked here: the proxy decides on a name before it looks it up, then on the names that it led through, and on
+// each address before it connects.
 
 import { isIP } from 'node:net';
 import { LRUCache } from 'lru-cache';
 import { RECURSION_DESIRED, decode, encode } from 'dns-packet';
 import type { Answer, DecodedPacket } from 'dns-packet';
 import type { Routes } from './routing.ts';
-import type { Exchange, Lookup, ResolvedAddress } from './types.ts';
+import type { Exchange, Lookup, Resolved, ResolvedAddress } from './types.ts';
 
 export type LookupDeps = {
   readonly exchange: Exchange;
@@ -17,7 +18,7 @@ export type LookupDeps = {
   readonly maxNames?: number;
 };
 
-type Found = { readonly addresses: ResolvedAddress[]; readonly ttl: number };
+type Found = Resolved & { readonly ttl: number };
 
 const MAX_TTL = 3600;
 const MIN_TTL = 1;
@@ -29,10 +30,10 @@ const MAX_CHAIN = 16;
 /** Rejects with an Error when the name cannot be asked for, or neither A nor AAAA was answered. */
 export function createLookup(deps: LookupDeps): Lookup {
   const { now } = deps;
-  const cache = new LRUCache<string, { addresses: ResolvedAddress[]; until: number }>({
+  const cache = new LRUCache<string, { found: Resolved; until: number }>({
     max: deps.maxNames ?? 4096,
   });
-  const underWay = new Map<string, Promise<ResolvedAddress[]>>();
+  const underWay = new Map<string, Promise<Resolved>>();
 
   async function ask(name: string, family: 4 | 6): Promise<Found> {
     const type = family === 4 ? 'A' : 'AAAA';
@@ -63,32 +64,35 @@ export function createLookup(deps: LookupDeps): Lookup {
     return readAddresses(packet.answers ?? [], name, type);
   }
 
-  async function resolve(name: string): Promise<ResolvedAddress[]> {
+  async function askBoth(name: string): Promise<Resolved> {
     const [v4, v6] = await Promise.allSettled([ask(name, 4), ask(name, 6)]);
     if (v4.status === 'rejected' && v6.status === 'rejected') {
       throw new Error(`${name} could not be looked up: ${(v4.reason as Error).message}`);
     }
     const halves = [v4, v6].flatMap((half) => (half.status === 'fulfilled' ? [half.value] : []));
-    const addresses = halves.flatMap((half) => half.addresses);
+    const found: Resolved = {
+      addresses: halves.flatMap((half) => half.addresses),
+      chain: [...new Set(halves.flatMap((half) => half.chain))],
+    };
     const ttl = Math.min(
       ...halves.map((half) => half.ttl),
       // With one half missing the other is kept only briefly, so that the missing one is soon asked for again.
       halves.length === 2 ? MAX_TTL : HALF_TTL,
     );
-    cache.set(name, { addresses, until: now() + Math.max(MIN_TTL, ttl) * 1000 });
-    return addresses;
+    cache.set(name, { found, until: now() + Math.max(MIN_TTL, ttl) * 1000 });
+    return found;
   }
 
   return {
-    async addresses(name) {
+    async resolve(name) {
       const literal = isIP(name);
-      if (literal !== 0) return [{ address: name, family: literal === 6 ? 6 : 4 }];
+      if (literal !== 0) return { addresses: [{ address: name, family: literal === 6 ? 6 : 4 }], chain: [] };
       if (!isAskable(name)) throw new Error(`"${name.slice(0, 80)}" is not a name that can be looked up`);
       const kept = cache.get(name);
-      if (kept !== undefined && kept.until > now()) return kept.addresses;
+      if (kept !== undefined && kept.until > now()) return kept.found;
       let answer = underWay.get(name);
       if (answer === undefined) {
-        answer = resolve(name).finally(() => underWay.delete(name));
+        answer = askBoth(name).finally(() => underWay.delete(name));
         underWay.set(name, answer);
       }
       return answer;
@@ -107,7 +111,7 @@ function isAskable(name: string): boolean {
   );
 }
 
-/** The addresses at the end of the chain that begins with `name`, and how many seconds the answer may be kept. */
+/** The chain that begins with `name`, the addresses at its end, and how many seconds the answer may be kept. */
 function readAddresses(answers: readonly Answer[], name: string, type: 'A' | 'AAAA'): Found {
   const names = new Set([name]);
   let ttl = MAX_TTL;
@@ -127,5 +131,6 @@ function readAddresses(answers: readonly Answer[], name: string, type: 'A' | 'AA
     addresses.push({ address: answer.data, family: type === 'A' ? 4 : 6 });
     ttl = Math.min(ttl, answer.ttl ?? 0);
   }
-  return addresses.length > 0 ? { addresses, ttl } : { addresses, ttl: Math.min(ttl, NEGATIVE_TTL) };
+  names.delete(name);
+  return { addresses, chain: [...names], ttl: addresses.length > 0 ? ttl : Math.min(ttl, NEGATIVE_TTL) };
 }

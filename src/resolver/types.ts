@@ -14,8 +14,16 @@ export type Exchange = {
 
 export type ResolvedAddress = { readonly address: string; readonly family: 4 | 6 };
 
+/** Where a name leads. */
+export type Resolved = {
+  /** every address, none when the name has none */
+  readonly addresses: readonly ResolvedAddress[];
+  /** the other names that the answers led through, lower case, without a final dot: policy has a say in them too */
+  readonly chain: readonly string[];
+};
+
 export type Lookup = {
-  /** every address of a canonical name, from cache while its TTL lasts; an empty list when the name has none */
-  addresses(name: string): Promise<ResolvedAddress[]>;
+  /** where a canonical name leads, from cache while its TTL lasts */
+  resolve(name: string): Promise<Resolved>;
   clear(): void;
 };

@@ -75,6 +75,8 @@ export type Rig = {
   decisions: Decision[];
   /** names and the addresses they resolve to; `fail` rejects */
   names: Map<string, string[] | 'fail'>;
+  /** the names that a name leads through */
+  chains: Map<string, string[]>;
   lookups: string[];
   /** waits for the nth decision */
   decided(count: number): Promise<Decision[]>;
@@ -90,16 +92,18 @@ export async function rig(
   const decisions: Decision[] = [];
   const lookups: string[] = [];
   const names = new Map<string, string[] | 'fail'>();
+  const chains = new Map<string, string[]>();
   const proxy = await openProxy({
     engine,
     lookup: {
-      addresses(name) {
+      resolve(name) {
         lookups.push(name);
         const found = names.get(name) ?? (name.endsWith('.test') ? ['127.0.0.1'] : []);
         if (found === 'fail') return Promise.reject(new Error('no upstream answered'));
-        return Promise.resolve(
-          found.map((address) => ({ address, family: address.includes(':') ? (6 as const) : (4 as const) })),
-        );
+        return Promise.resolve({
+          addresses: found.map((address) => ({ address, family: address.includes(':') ? 6 : 4 })),
+          chain: chains.get(name) ?? [],
+        });
       },
     },
     record: (decision) => decisions.push(decision),
@@ -121,6 +125,7 @@ export async function rig(
     engine,
     decisions,
     names,
+    chains,
     lookups,
     async decided(count) {
       await until(() => decisions.length >= count);

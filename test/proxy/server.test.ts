@@ -19,7 +19,7 @@ async function open(...args: Parameters<typeof rig>): Promise<Rig> {
 const bare = (port: number, reusePort = false) =>
   openProxy({
     engine: fakeEngine(),
-    lookup: { addresses: () => Promise.resolve([]) },
+    lookup: { resolve: () => Promise.resolve({ addresses: [], chain: [] }) },
     record: () => {},
     now: () => 0,
     settings: {

@@ -7,6 +7,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { ProxyAgent, request } from 'undici';
 import { blocked, exchange, fakeEngine, rawClient, rawOrigin, rig, until, verdict } from './fixture.ts';
 import type { RawClient, RawOrigin, Rig } from './fixture.ts';
+import type { Verdict } from '../../src/policy/types.ts';
 
 const closers: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -276,5 +277,70 @@ describe('O01: when the policy changes', () => {
     await client.waitClosed();
     expect(r.decisions.length + r.proxy.stats()['endedByChange']!).toBeGreaterThan(0);
     expect(r.proxy.stats()['openTunnels']).toBe(0);
+  });
+});
+
+describe('a name that leads to another', () => {
+  const sealed = verdict({ action: 'block', reason: 'illegal', rule: 'sealed list', list: 'sealed' });
+  const byDefault = verdict({ action: 'block', reason: 'default-block' });
+  const cases: [string, Verdict, Verdict, boolean][] = [
+    ['an open name to an open one', verdict(), verdict(), true],
+    ['an open name to a blocked one', verdict(), blocked, false],
+    ['an open name to one that no list knows', verdict(), byDefault, true],
+    ['an allowed name to a blocked one', verdict({ reason: 'local-allow' }), blocked, true],
+    ['an overridden name to a blocked one', verdict({ reason: 'override' }), blocked, true],
+    ['F02: an allowed name to a sealed one', verdict({ reason: 'local-allow' }), sealed, false],
+    ['F02: an overridden name to a sealed one', verdict({ reason: 'override' }), sealed, false],
+  ];
+  it.each(cases)('%s, by GET, CONNECT and WebSocket', async (_what, asked, target, passes) => {
+    const r = await open();
+    const origin = await raw((socket) => void socket.on('data', () => socket.end('HTTP/1.1 204 No\r\n\r\n')));
+    r.engine.decide = (host) => (host === 'to.other' ? target : asked);
+    r.chains.set('site.test', ['via.other', 'to.other']);
+    const url = `http://site.test:${origin.port}/`;
+    const asks = [
+      `GET ${url} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`,
+      `CONNECT site.test:${origin.port} HTTP/1.1\r\n\r\nhello`,
+      `GET ${url} HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n`,
+    ];
+    for (const ask of asks) {
+      const client = await rawClient(r.proxy.port);
+      client.send(ask);
+      const text = await client.waitFor('\r\n\r\n');
+      expect(text.includes('403 Forbidden')).toBe(!passes);
+      client.socket.destroy();
+    }
+    expect(origin.sockets.length).toBe(passes ? 3 : 0);
+    const done = (await r.decided(3)).filter(({ more }) => !more);
+    for (const { host, verdict: recorded } of done) {
+      expect(host).toBe('site.test');
+      expect(recorded).toEqual(passes ? asked : target);
+    }
+    expect(r.proxy.stats()['blocked']).toBe(passes ? 0 : 3);
+  });
+
+  it('F02: is told as blocked even when there is nothing at its end', async () => {
+    const r = await open();
+    r.names.set('gone.test', []);
+    r.chains.set('gone.test', ['blocked.other']);
+    expect(await exchange(r.proxy.port, 'CONNECT gone.test:443 HTTP/1.1\r\n\r\n')).toContain('403 Forbidden');
+    expect(r.decisions[0]!.verdict).toEqual(blocked);
+  });
+
+  it('O01: ends when the other is blocked later, or its time runs out', async () => {
+    const r = await open();
+    const origin = await echo();
+    r.chains.set('a.test', ['to.other']).set('b.test', ['timed.other']);
+    const end = Date.now() + 300;
+    r.engine.decide = (host, now) =>
+      host !== 'timed.other' ? verdict() : now >= end ? blocked : verdict({ until: end });
+    const a = await tunnel(r, origin.port, 'a.test');
+    const b = await tunnel(r, origin.port, 'b.test');
+    await until(() => b.closed);
+    expect(Date.now()).toBeGreaterThanOrEqual(end);
+    expect(a.closed).toBe(false);
+    r.engine.decide = (host) => (host === 'to.other' ? blocked : verdict());
+    r.proxy.recheck(Date.now());
+    await until(() => a.closed);
   });
 });

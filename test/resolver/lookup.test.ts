@@ -3,7 +3,7 @@ import type { Answer } from 'dns-packet';
 import { describe, expect, it } from 'vitest';
 import { createLookup } from '../../src/resolver/lookup.ts';
 import { createRoutes } from '../../src/resolver/routing.ts';
-import type { Exchange } from '../../src/resolver/types.ts';
+import type { Exchange, Lookup } from '../../src/resolver/types.ts';
 import { addressRecord } from './scripted-upstream.ts';
 
 type Script = (name: string, type: string) => { answers?: Answer[]; rcode?: number } | Buffer | Error;
@@ -36,11 +36,13 @@ const both: Script = (name, type) => ({
   answers: [type === 'A' ? addressRecord(name, '192.0.2.1', 60) : addressRecord(name, '2001:db8::1', 30)],
 });
 
+const addresses = async (lookup: Lookup, name: string) => (await lookup.resolve(name)).addresses;
+
 describe('lookup', () => {
   it('asks for A and AAAA and gives both', async () => {
     const exchange = scripted(both);
     const lookup = createLookup({ exchange, now: () => 0 });
-    expect(await lookup.addresses('www.example')).toEqual([
+    expect(await addresses(lookup, 'www.example')).toEqual([
       { address: '192.0.2.1', family: 4 },
       { address: '2001:db8::1', family: 6 },
     ]);
@@ -52,7 +54,7 @@ describe('lookup', () => {
     ['2001:db8::7', 6],
   ] as const)('passes an address through: %s', async (address, family) => {
     const exchange = scripted(both);
-    expect(await createLookup({ exchange, now: () => 0 }).addresses(address)).toEqual([{ address, family }]);
+    expect(await addresses(createLookup({ exchange, now: () => 0 }), address)).toEqual([{ address, family }]);
     expect(exchange.asked).toEqual([]);
   });
 
@@ -60,22 +62,22 @@ describe('lookup', () => {
     let now = 0;
     const exchange = scripted(both);
     const lookup = createLookup({ exchange, now: () => now });
-    await lookup.addresses('www.example');
+    await addresses(lookup, 'www.example');
     now = 29_999;
-    await lookup.addresses('www.example');
+    await addresses(lookup, 'www.example');
     expect(exchange.asked.length).toBe(2);
     now = 30_000;
-    await lookup.addresses('www.example');
+    await addresses(lookup, 'www.example');
     expect(exchange.asked.length).toBe(4);
     lookup.clear();
-    await lookup.addresses('www.example');
+    await addresses(lookup, 'www.example');
     expect(exchange.asked.length).toBe(6);
   });
 
   it('asks once for many who ask at the same time', async () => {
     const exchange = scripted(both);
     const lookup = createLookup({ exchange, now: () => 0 });
-    await Promise.all(Array.from({ length: 20 }, () => lookup.addresses('www.example')));
+    await Promise.all(Array.from({ length: 20 }, () => addresses(lookup, 'www.example')));
     expect(exchange.asked.length).toBe(2);
   });
 
@@ -95,7 +97,30 @@ describe('lookup', () => {
       ),
       now: () => 0,
     });
-    expect(await lookup.addresses('www.example')).toEqual([{ address: '192.0.2.3', family: 4 }]);
+    expect(await lookup.resolve('www.example')).toEqual({
+      addresses: [{ address: '192.0.2.3', family: 4 }],
+      chain: ['edge.example', 'end.example'],
+    });
+  });
+
+  it('gives the names that either answer led through, with addresses or without', async () => {
+    const cname = (from: string, data: string): Answer => ({ type: 'CNAME', name: from, ttl: 60, data });
+    const of = (a: Answer[], aaaa: Answer[], rcode = 0) =>
+      createLookup({
+        exchange: scripted((_name, type) => ({ answers: type === 'A' ? a : aaaa, rcode })),
+        now: () => 0,
+      }).resolve('www.example');
+    const [one, two] = [cname('www.example', 'one.example'), cname('www.example', 'two.example')];
+    expect(await of([one, addressRecord('one.example', '192.0.2.1')], [two])).toEqual({
+      addresses: [{ address: '192.0.2.1', family: 4 }],
+      chain: ['one.example', 'two.example'],
+    });
+    expect(await of([one], [one], 3)).toEqual({ addresses: [], chain: ['one.example'] });
+    expect((await of([cname('other.example', 'beside.example')], [])).chain).toEqual([]);
+    const long = Array.from({ length: 40 }, (_, i) =>
+      cname(i === 0 ? 'www.example' : `${i}.example`, `${i + 1}.example`),
+    );
+    expect((await of(long, long)).chain).toHaveLength(16);
   });
 
   it('gives no address for a chain in a ring, a missing name or an empty answer', async () => {
@@ -104,7 +129,7 @@ describe('lookup', () => {
       { type: 'CNAME', name: 'b.example', ttl: 60, data: 'a.example' },
     ];
     const of = (answer: { answers?: Answer[]; rcode?: number }) =>
-      createLookup({ exchange: scripted(() => answer), now: () => 0 }).addresses('a.example');
+      addresses(createLookup({ exchange: scripted(() => answer), now: () => 0 }), 'a.example');
     expect(await of({ answers: ring })).toEqual([]);
     expect(await of({ rcode: 3 })).toEqual([]);
     expect(await of({})).toEqual([]);
@@ -114,12 +139,12 @@ describe('lookup', () => {
     let now = 0;
     const exchange = scripted(() => ({ rcode: 3 }));
     const lookup = createLookup({ exchange, now: () => now });
-    await lookup.addresses('none.example');
+    await addresses(lookup, 'none.example');
     now = 9_000;
-    await lookup.addresses('none.example');
+    await addresses(lookup, 'none.example');
     expect(exchange.asked.length).toBe(2);
     now = 10_000;
-    await lookup.addresses('none.example');
+    await addresses(lookup, 'none.example');
     expect(exchange.asked.length).toBe(4);
   });
 
@@ -127,9 +152,9 @@ describe('lookup', () => {
     let now = 0;
     const exchange = scripted((name, type) => (type === 'A' ? both(name, type) : new Error('silent')));
     const lookup = createLookup({ exchange, now: () => now });
-    expect(await lookup.addresses('www.example')).toEqual([{ address: '192.0.2.1', family: 4 }]);
+    expect(await addresses(lookup, 'www.example')).toEqual([{ address: '192.0.2.1', family: 4 }]);
     now = 5_000;
-    await lookup.addresses('www.example');
+    await addresses(lookup, 'www.example');
     expect(exchange.asked.length).toBe(4);
   });
 
@@ -142,8 +167,8 @@ describe('lookup', () => {
   ] satisfies [string, Script][])('rejects when %s, and keeps nothing', async (_what, script) => {
     const exchange = scripted(script);
     const lookup = createLookup({ exchange, now: () => 0 });
-    await expect(lookup.addresses('www.example')).rejects.toThrow(/www\.example could not be looked up/);
-    await expect(lookup.addresses('www.example')).rejects.toThrow();
+    await expect(addresses(lookup, 'www.example')).rejects.toThrow(/www\.example could not be looked up/);
+    await expect(addresses(lookup, 'www.example')).rejects.toThrow();
     expect(exchange.asked.length).toBe(4);
   });
 
@@ -157,7 +182,7 @@ describe('lookup', () => {
     'a.'.repeat(127) + 'aa',
   ])('asks nobody about %j', async (name) => {
     const exchange = scripted(both);
-    await expect(createLookup({ exchange, now: () => 0 }).addresses(name)).rejects.toThrow(/not a name/);
+    await expect(addresses(createLookup({ exchange, now: () => 0 }), name)).rejects.toThrow(/not a name/);
     expect(exchange.asked).toEqual([]);
   });
 
@@ -166,7 +191,7 @@ describe('lookup', () => {
     const routes = createRoutes({ 'inside.example': inside, 'lab.inside.example': deeper });
     const lookup = createLookup({ exchange: usual, routes, now: () => 0 });
     for (const name of ['notinside.example', 'inside.example', 'a.inside.example', 'x.lab.inside.example']) {
-      await lookup.addresses(name);
+      await addresses(lookup, name);
     }
     expect(usual.asked.length).toBe(2);
     expect(inside.asked.length).toBe(4);

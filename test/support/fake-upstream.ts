@@ -10,6 +10,8 @@ export type FakeUpstream = {
   readonly asked: string[];
   /** `null` makes the name unknown (NXDOMAIN); a name without an entry gets the default address */
   readonly records: Map<string, string | null>;
+  /** names that are aliases; the whole chain is answered at once */
+  readonly aliases: Map<string, string>;
   close(): Promise<void>;
 };
 
@@ -17,12 +19,19 @@ export async function startFakeUpstream(defaultAddress = '127.0.0.1'): Promise<F
   const socket = dgram.createSocket('udp4');
   const asked: string[] = [];
   const records = new Map<string, string | null>();
+  const aliases = new Map<string, string>();
   socket.on('message', (message, peer) => {
     const query = packet.decode(message);
     const question = query.questions![0]!;
     const name = question.name.toLowerCase();
     asked.push(name);
-    const address = records.has(name) ? records.get(name)! : defaultAddress;
+    const chain: packet.Answer[] = [];
+    let last = name;
+    for (let next = aliases.get(last); next !== undefined; next = aliases.get(last)) {
+      chain.push({ type: 'CNAME', name: last, ttl: 300, data: next });
+      last = next;
+    }
+    const address = records.has(last) ? records.get(last)! : defaultAddress;
     const answer = packet.encode({
       type: 'response',
       id: query.id,
@@ -30,8 +39,8 @@ export async function startFakeUpstream(defaultAddress = '127.0.0.1'): Promise<F
       questions: query.questions,
       answers:
         address !== null && question.type === 'A'
-          ? [{ type: 'A', name: question.name, ttl: 300, data: address }]
-          : [],
+          ? [...chain, { type: 'A', name: last === name ? question.name : last, ttl: 300, data: address }]
+          : chain,
     });
     socket.send(answer, peer.port, peer.address);
   });
@@ -41,6 +50,7 @@ export async function startFakeUpstream(defaultAddress = '127.0.0.1'): Promise<F
     port: socket.address().port,
     asked,
     records,
+    aliases,
     close: () => new Promise((resolve) => socket.close(() => resolve())),
   };
 }
