@@ -1,5 +1,5 @@
 import Database from 'better-sqlite3';
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { addAccount, eventually, signIn } from '../support/api.ts';
@@ -55,5 +55,18 @@ describe('a damaged audit database', () => {
     await eventually(async () => rows("SELECT id FROM events WHERE host = 'social.example'").length === 1);
     await eventually(async () => rows('SELECT id FROM overrides').length === 1);
     await eventually(async () => rows('SELECT id FROM changes').length >= changes);
+  });
+});
+
+describe('an audit database that is removed while the gateway runs', () => {
+  it('M01: is begun anew within a second or so, with the copies again', async () => {
+    const copied = () => [rows('SELECT id FROM overrides').length, rows('SELECT id FROM changes').length];
+    await eventually(async () => copied()[0] === 1);
+    const [, changes] = copied() as [number, number];
+    for (const part of ['', '-wal', '-shm'])
+      rmSync(join(gateway.dataDir, `audit.db${part}`), { force: true });
+    await eventually(async () => copied()[0] === 1 && copied()[1]! >= changes);
+    expect((await askDns({ port: gateway.dns }, 'social.example', { from: KS2 })).rcode).toBe('NXDOMAIN');
+    await eventually(async () => rows("SELECT id FROM events WHERE host = 'social.example'").length === 1);
   });
 });
