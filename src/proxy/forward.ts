@@ -9,7 +9,7 @@ import type { BodyReader } from './body.ts';
 import { dial } from './dial.ts';
 import { isPersistent, isProblem, MAX_HEAD, parseResponseHead, responseFraming } from './head.ts';
 import type { Field, Framing, RequestHead, ResponseHead } from './head.ts';
-import { requestLines, responseLines, trailerLines } from './headers.ts';
+import { bindsConnection, requestLines, responseLines, trailerLines } from './headers.ts';
 import type { Origin, OriginPool, OriginUser } from './origin-pool.ts';
 import { failure } from './reach.ts';
 import type { Refusal } from './reach.ts';
@@ -76,6 +76,8 @@ export class Forward implements OriginUser {
   #interim = 0;
   #answer: BodyReader | null = null;
   #keepOrigin = false;
+  /** the origin may take this connection for one user's from now on: it serves nobody else */
+  #bound = false;
   #keepClient = false;
   #moved = -1;
   #movedAt: number;
@@ -203,6 +205,7 @@ export class Forward implements OriginUser {
     this.#origin = origin;
     origin.user = this;
     this.#movedAt = clock();
+    if (bindsConnection(head)) this.#bound = true;
     origin.socket.write(requestLines(head, target, framing, { via, upgrade }), 'latin1');
     this.#host.ready();
   }
@@ -269,7 +272,8 @@ export class Forward implements OriginUser {
     if (isProblem(read)) return this.#badAnswer(read.problem);
     const open = read.kind === 'chunked' || read.kind === 'close';
     const out: Framing = !open ? read : head.minor === 1 ? { kind: 'chunked' } : { kind: 'close' };
-    this.#keepOrigin = isPersistent(parsed) && read.kind !== 'close';
+    this.#keepOrigin =
+      isPersistent(parsed) && read.kind !== 'close' && !this.#bound && !bindsConnection(parsed);
     // an answer before the request's end means that the rest will not be read
     this.#keepClient = host.mayKeep() && this.#body.done && out.kind !== 'close';
     this.answered = true;

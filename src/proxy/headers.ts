@@ -130,3 +130,11 @@ function namedInConnection(fields: readonly Field[]): ReadonlySet<string> | null
 function lessOne(value: string): string {
   return /^[0-9]{1,9}$/.test(value) && value !== '0' ? String(Number(value) - 1) : value;
 }
+
+/** Whether the head has to do with a login that holds for the connection, not the request (RFC 4559 section 6). */
+export function bindsConnection(head: { readonly fields: readonly Field[] }): boolean {
+  return head.fields.some(
+    ({ key, value }) =>
+      (key === 'authorization' || key === 'www-authenticate') && /(^|[\s,])(ntlm|negotiate)\b/i.test(value),
+  );
+}

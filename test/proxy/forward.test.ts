@@ -489,3 +489,33 @@ describe('blocked', () => {
     ).toContain('not ready');
   });
 });
+
+describe('a login that holds for the connection (RFC 4559)', () => {
+  const plain = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi';
+  const challenge = (...fields: string[]) =>
+    `HTTP/1.1 401 Unauthorized\r\n${fields.map((field) => `WWW-Authenticate: ${field}\r\n`).join('')}Content-Length: 2\r\n\r\nhi`;
+  it.each([
+    ['a request with Negotiate', plain, ['Authorization: Negotiate YII='], false],
+    ['a request with NTLM', plain, ['authorization: ntlm TlRM'], false],
+    ['an answer that asks for Negotiate', challenge('Negotiate'), [], false],
+    ['an answer that asks for NTLM among others', challenge('Basic realm="x", NTLM'), [], false],
+    [
+      'an answer that asks for NTLM in a field of its own',
+      challenge('Basic realm="x"', 'NTLM TlRM'),
+      [],
+      false,
+    ],
+    ['a request with Basic', plain, ['Authorization: Basic YTpi'], true],
+    ['an answer that asks for Basic', challenge('Basic realm="x"'), [], true],
+  ])('%s: the connection serves another request: %#', async (_what, answer, fields, kept) => {
+    const origin = await canned(answer);
+    for (const more of [fields, []]) {
+      const client = await rawClient(r.proxy.port);
+      client.send(get(origin.port, '/', ...more));
+      await client.waitFor('hi');
+      client.socket.destroy();
+    }
+    expect(origin.sockets.length).toBe(kept ? 1 : 2);
+    if (!kept) await until(() => origin.sockets[0]!.destroyed);
+  });
+});
