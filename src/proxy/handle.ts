@@ -27,7 +27,7 @@ const HEAD_END = Buffer.from('\r\n\r\n');
 
 /** Serves one accepted socket; `onGone` is called once, when it and all that hung on it is closed. */
 export function serveConnection(shared: Shared, socket: Socket, onGone: () => void): Connection {
-  const { asks, reach, live, timeouts, counts, clock } = shared;
+  const { live, timeouts, counts, clock } = shared;
   const address = socket.remoteAddress ?? '';
   let state: State = 'head';
   let pending: Buffer | null = null;
@@ -118,16 +118,18 @@ export function serveConnection(shared: Shared, socket: Socket, onGone: () => vo
   function handle({ head, framing, target }: ReadRequest, length: number): void {
     const isConnect = head.method === 'CONNECT';
     keep = isPersistent(head) && !shared.closing();
+    const ask = shared.asks.open(head, target.host, isConnect ? 'connect' : 'http', address);
+    ask.bytesIn = length;
+    if (ask.verdict.action !== 'allow') return block(ask, framing);
+    const refusal = shared.reach.precheck(target, isConnect ? 'connect' : 'http');
+    if (refusal !== null) return refuse(ask, refusal, framing);
     const last = answerAsLast(head);
     if (last !== null) {
+      ask.bytesOut = last.length;
+      shared.asks.close(ask);
       socket.write(last, 'latin1');
       return framing.kind === 'none' && keep ? undefined : end();
     }
-    const ask = asks.open(head, target.host, isConnect ? 'connect' : 'http', address);
-    ask.bytesIn = length;
-    if (ask.verdict.action !== 'allow') return block(ask, framing);
-    const refusal = reach.precheck(target, isConnect ? 'connect' : 'http');
-    if (refusal !== null) return refuse(ask, refusal, framing);
     state = 'busy';
     const open: Open = {
       clientAddress: address,
@@ -141,7 +143,7 @@ export function serveConnection(shared: Shared, socket: Socket, onGone: () => vo
     live.add(open);
     if (target.isAddress) go(ask, head, target, framing, [target.host]);
     else
-      void reach.resolve(target).then((found) => {
+      void shared.reach.resolve(target).then((found) => {
         if (current?.ask !== ask) return; // the client has gone, or it was cut off
         const verdict = live.follow(open, found.chain);
         if (verdict.action !== 'allow') {
@@ -203,7 +205,7 @@ export function serveConnection(shared: Shared, socket: Socket, onGone: () => vo
       const { ask } = current!;
       counts.malformed++;
       if (forward!.answered) return void socket.destroy();
-      asks.refuse(ask, {
+      shared.asks.refuse(ask, {
         action: 'error',
         reason: 'malformed',
         rule: 'the chunked body is broken',
@@ -250,7 +252,7 @@ export function serveConnection(shared: Shared, socket: Socket, onGone: () => vo
     state = 'tunnel';
     counts.tunnels++;
     counts.openTunnels++;
-    asks.begin(ask);
+    shared.asks.begin(ask);
     if (forward !== null) {
       ask.bytesIn += forward.bytesUp;
       ask.bytesOut += forward.bytesDown;
@@ -291,7 +293,7 @@ export function serveConnection(shared: Shared, socket: Socket, onGone: () => vo
   }
 
   function refuse(ask: Ask, refusal: Refusal, framing: Framing): void {
-    asks.refuse(ask, refusal);
+    shared.asks.refuse(ask, refusal);
     if (refusal.action === 'block') counts.blocked++;
     else counts.failed++;
     sendPage(ask, { status: refusal.status, kind: refusal.kind, problem: refusal.rule }, framing);
@@ -299,7 +301,7 @@ export function serveConnection(shared: Shared, socket: Socket, onGone: () => vo
 
   function sendPage(ask: Ask, fault: Fault | null, framing: Framing): void {
     const stays = keep && !clientEnded && framing.kind === 'none' && ask.method !== 'CONNECT';
-    const page = asks.page(ask, fault, { keep: stays, headOnly: ask.method === 'HEAD' });
+    const page = shared.asks.page(ask, fault, { keep: stays, headOnly: ask.method === 'HEAD' });
     ask.bytesOut += page.length;
     const wasBusy = state !== 'head';
     settle(ask);
@@ -315,7 +317,7 @@ export function serveConnection(shared: Shared, socket: Socket, onGone: () => vo
   /** The request cannot be read, so neither can what follows it. */
   function reject(fault: Fault, fields: readonly Field[]): void {
     counts.malformed++;
-    socket.write(asks.faultPage(fault, address, fieldValue(fields, 'accept')), 'latin1');
+    socket.write(shared.asks.faultPage(fault, address, fieldValue(fields, 'accept')), 'latin1');
     end();
   }
 
@@ -326,7 +328,7 @@ export function serveConnection(shared: Shared, socket: Socket, onGone: () => vo
     if (ask !== undefined) {
       ask.bytesIn += forward?.bytesUp ?? tunnel?.bytesUp ?? 0;
       ask.bytesOut += forward?.bytesDown ?? tunnel?.bytesDown ?? 0;
-      asks.close(ask);
+      shared.asks.close(ask);
     }
     forward = null;
   }

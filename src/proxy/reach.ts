@@ -44,6 +44,9 @@ const INSIDE: Refusal = {
   reason: 'private-address',
   rule: 'the gateway and inside addresses are not reached through the proxy (allow_private)',
 };
+/** Names that are nowhere but on this machine or this network segment (RFC 6761, RFC 6762), or nowhere at all (RFC 6761, RFC 7686). */
+const LOCAL = /(^|\.)(localhost|local)$/;
+const NOWHERE = /(^|\.)(onion|invalid)$/;
 const MAX_STANDINGS = 4_096;
 const HERE = compileNetworks(['0.0.0.0/8', '127.0.0.0/8', '::', '::1']);
 
@@ -64,16 +67,22 @@ export function createReach(deps: { lookup: Pick<Lookup, 'resolve'>; settings: P
         return name;
       }),
   );
+  const forwarded = new Set(settings.forwarded);
   const ownHost = own.host === null ? null : canonicalName(own.host, domainToASCII);
   const ownAddresses = new Set(own.addresses.map(normalAddress));
   const ownPorts = new Set(own.ports ?? []);
   const ports = connectPorts === 'any' ? null : new Set(connectPorts);
 
-  const isAllowedName = (host: string): boolean => {
-    for (let name = host; ; name = name.slice(name.indexOf('.') + 1)) {
-      if (allowedNames.has(name)) return true;
-      if (!name.includes('.')) return false;
-    }
+  const isAllowedName = (host: string): boolean => isWithin(allowedNames, host);
+
+  /** What is never asked of an upstream, unless the school says that the name is one of its own. */
+  const specialRefusal = (host: string): Refusal | null => {
+    const local = LOCAL.test(host);
+    if (!local && !NOWHERE.test(host)) return null;
+    if (isAllowedName(host) || isWithin(forwarded, host)) return null;
+    return local
+      ? INSIDE
+      : failure(502, 'not-found', 'names of this kind are in no directory of the internet');
   };
 
   type Standing = { readonly here: boolean; readonly inside: boolean; readonly named: boolean };
@@ -102,6 +111,8 @@ export function createReach(deps: { lookup: Pick<Lookup, 'resolve'>; settings: P
   return {
     precheck(target, channel) {
       if (target.host === ownHost) return INSIDE;
+      const special = specialRefusal(target.host);
+      if (special !== null) return special;
       if (target.isAddress && !mayConnect(target.host, target.host, target.port)) return INSIDE;
       if (channel === 'connect' ? ports !== null && !ports.has(target.port) : !isWebPort(target.port))
         return {
@@ -140,6 +151,14 @@ export function createReach(deps: { lookup: Pick<Lookup, 'resolve'>; settings: P
 /** A refusal for what failed further out. */
 export function failure(status: 502 | 504, kind: PageKind, rule: string): Refusal {
   return { status, kind, action: 'error', reason: 'upstream', rule };
+}
+
+/** Whether the set holds the name or one that it is below. */
+function isWithin(names: ReadonlySet<string>, host: string): boolean {
+  for (let name = host; ; name = name.slice(name.indexOf('.') + 1)) {
+    if (names.has(name)) return true;
+    if (!name.includes('.')) return false;
+  }
 }
 
 function normalAddress(text: string): string {

@@ -23,6 +23,8 @@ const DEFAULT_TIMEOUTS: ProxyTimeouts = {
 
 const SWEEP_MS = 1_000;
 const MAX_CONNECTIONS = 8_192;
+/** far more than any browser opens, and room for a device that speaks for several */
+const MAX_PER_CLIENT = 512;
 
 /**
  * Opens the proxy on one address; port 0 takes any free one. Rejects with the system's error when it cannot listen,
@@ -45,6 +47,7 @@ export async function openProxy(
     malformed: 0,
     endedByChange: 0,
     timedOut: 0,
+    crowded: 0,
   };
   let clock = 0;
   let closing: Promise<void> | null = null;
@@ -53,20 +56,32 @@ export async function openProxy(
   const pool = createOriginPool({ spareMs: timeouts.spare });
   const live = createLive({ engine: deps.engine, now: deps.now });
   const shared: Shared = {
-    asks: createAsks(deps),
-    reach: createReach({ lookup: deps.lookup, settings }),
+    ...createSettled(deps),
     pool,
     live,
     timeouts,
-    via: settings.own.host ?? 'schoolgate',
     counts,
     clock: () => clock,
     closing: () => closing !== null,
   };
 
+  // one entry for each client with a connection open, so never more than there are connections
+  const perClient = new Map<string, number>();
+  const maxPerClient = settings.maxPerClient ?? MAX_PER_CLIENT;
   const accept = (socket: Socket) => {
+    const client = socket.remoteAddress ?? '';
+    const held = perClient.get(client) ?? 0;
+    if (held >= maxPerClient) {
+      counts.crowded++;
+      socket.on('error', () => {}).resetAndDestroy();
+      return;
+    }
+    perClient.set(client, held + 1);
     const connection = serveConnection(shared, socket, () => {
       connections.delete(connection);
+      const left = perClient.get(client)! - 1;
+      if (left > 0) perClient.set(client, left);
+      else perClient.delete(client);
       if (connections.size === 0) onLastGone();
     });
     connections.add(connection);
@@ -115,11 +130,22 @@ export async function openProxy(
 
   return {
     port: (server.address() as AddressInfo).port,
+    configure: (next, lookup) =>
+      void Object.assign(shared, createSettled({ ...deps, settings: next, lookup })),
     recheck: (now) => live.recheck(now),
     stats: () => ({ ...counts, connections: connections.size, open: live.count, spareOrigins: pool.spare }),
     close(graceMs) {
       closing ??= Promise.resolve().then(() => shut(graceMs));
       return closing;
     },
+  };
+}
+
+/** What depends on the settings. */
+function createSettled(deps: ProxyDeps): Pick<Shared, 'asks' | 'reach' | 'via'> {
+  return {
+    asks: createAsks(deps),
+    reach: createReach(deps),
+    via: deps.settings.own.host ?? 'schoolgate',
   };
 }

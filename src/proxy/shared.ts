@@ -8,12 +8,13 @@ import type { ProxyTimeouts } from './types.ts';
 
 /** What all connections of one server share. */
 export type Shared = {
-  readonly asks: Asks;
-  readonly reach: Reach;
+  /** read for each request: a change of settings replaces these three */
+  asks: Asks;
+  reach: Reach;
+  via: string;
   readonly pool: OriginPool;
   readonly live: Live;
   readonly timeouts: ProxyTimeouts;
-  readonly via: string;
   readonly counts: Counts;
   /** milliseconds since the server opened, moved on by its sweeps: immune to a clock that is set */
   readonly clock: () => number;
@@ -31,6 +32,8 @@ export type Counts = {
   malformed: number;
   endedByChange: number;
   timedOut: number;
+  /** connections refused because their client had too many */
+  crowded: number;
 };
 
 export type Connection = {

@@ -27,6 +27,8 @@ export type ProxySettings = {
   readonly connectPorts: readonly number[] | 'any';
   /** host names (each with all below it) and networks inside the school that may be reached */
   readonly allowPrivate: readonly string[];
+  /** names (each with all below it) that have an upstream inside the school, so that even `.local` resolves there */
+  readonly forwarded?: readonly string[];
   readonly own: {
     /** the gateway's own web name, or null */
     readonly host: string | null;
@@ -45,6 +47,8 @@ export type ProxySettings = {
   readonly timeouts?: Partial<ProxyTimeouts>;
   /** client connections at once; further ones are refused by closing them */
   readonly maxConnections?: number;
+  /** connections of one client address at once; further ones are refused by closing them */
+  readonly maxPerClient?: number;
 };
 
 export type ProxyDeps = {
@@ -59,6 +63,12 @@ export type ProxyDeps = {
 
 export type ProxyServer = {
   readonly port: number;
+  /**
+   * Other settings and another way to resolve names from the next request on; the port stays open, and what is under way
+   * ends as it began. Time limits and the number of connections stay as they were opened. Throws as `openProxy` does, and
+   * changes nothing then.
+   */
+  configure(settings: ProxySettings, lookup: ProxyDeps['lookup']): void;
   /** policy, index or overrides have changed: what is open is decided again, and ended if it may not go on */
   recheck(now: number): void;
   stats(): Record<string, number>;

@@ -8,13 +8,11 @@ import { runDataThread } from './data-thread.ts';
 import type { DataSettings } from './messages.ts';
 import { openExchange } from './open-exchange.ts';
 
-/** How long what was under way under the old settings may go on after a reload changed them. */
-const OLD_SETTINGS_MS = 10_000;
-
 function toProxySettings(settings: DataSettings): ProxySettings {
   return {
     connectPorts: settings.connectPorts,
     allowPrivate: settings.allowPrivate,
+    forwarded: Object.keys(settings.forward),
     own: settings.own,
     school: settings.school.name,
     language: settings.school.language,
@@ -23,58 +21,67 @@ function toProxySettings(settings: DataSettings): ProxySettings {
 }
 
 await runDataThread(async ({ start, engine, record, now }) => {
-  const open = async (settings: DataSettings) => {
+  const openResolver = (settings: DataSettings) => {
     const exchange = openExchange({ upstreams: settings.upstreams, now });
     // Inside names resolve as they do for DNS clients.
     const forward = Object.entries(settings.forward).map(
       ([name, upstreams]) => [name, openExchange({ upstreams, now })] as const,
     );
-    const lookup = createLookup({ exchange, now, routes: createRoutes(Object.fromEntries(forward)) });
-    const servers: ProxyServer[] = await Promise.all(
-      start.listen.map(({ address, port }) =>
-        openProxy({
-          engine,
-          lookup,
-          record,
-          now,
-          settings: toProxySettings(settings),
-          address,
-          port,
-          reusePort: true,
-        }),
-      ),
-    );
     return {
-      servers,
-      close: async (graceMs: number) => {
-        await Promise.all(servers.map((server) => server.close(graceMs)));
+      lookup: createLookup({ exchange, now, routes: createRoutes(Object.fromEntries(forward)) }),
+      /** queries in flight get their answers first */
+      close: () => {
         exchange.close();
         for (const [, inside] of forward) inside.close();
       },
     };
   };
 
-  let current = await open(start.inForce.settings);
-  const closing = new Set<typeof current>();
+  let resolver = openResolver(start.inForce.settings);
+  const settings = toProxySettings(start.inForce.settings);
+  const servers: ProxyServer[] = await Promise.all(
+    start.listen.map(({ address, port }) =>
+      openProxy({
+        engine,
+        lookup: resolver.lookup,
+        record,
+        now,
+        settings,
+        address,
+        port,
+        reusePort: true,
+      }),
+    ),
+  );
+
+  /** The ports stay open and nothing is cut off: the next request is served by the new settings. */
+  const takeUp = (next: DataSettings): void => {
+    const opened = openResolver(next);
+    try {
+      for (const server of servers) server.configure(toProxySettings(next), opened.lookup);
+    } catch (error) {
+      opened.close();
+      throw error;
+    }
+    resolver.close();
+    resolver = opened;
+  };
 
   return {
     async updated(update) {
-      if (update.kind === 'settings') {
-        // The new one listens before the old one stops: the port is never unanswered.
-        const old = current;
-        current = await open(update.settings);
-        closing.add(old);
-        void old.close(OLD_SETTINGS_MS).finally(() => closing.delete(old));
-      }
-      for (const { servers } of [current, ...closing]) for (const server of servers) server.recheck(now());
+      if (update.kind === 'settings') takeUp(update.settings);
+      for (const server of servers) server.recheck(now());
     },
     stats() {
       const sum: Record<string, number> = {};
-      for (const server of current.servers) {
+      for (const server of servers) {
         for (const [name, value] of Object.entries(server.stats())) sum[name] = (sum[name] ?? 0) + value;
       }
       return sum;
     },
-    drain: (graceMs) => current.close(graceMs),
+    async drain(graceMs) {
+      await Promise.all(servers.map((server) => server.close(graceMs)));
+      resolver.close();
+    },
   };
 });

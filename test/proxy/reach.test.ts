@@ -143,3 +143,33 @@ it('F12: a name that turns to the inside is refused though a connection to it is
   await r.close();
   await origin.close();
 });
+
+describe('F12: names that no upstream may be asked about', () => {
+  it.each([
+    ['localhost', 'private-address'],
+    ['a.localhost', 'private-address'],
+    ['printer.local', 'private-address'],
+    ['hidden.onion', 'upstream'],
+    ['x.y.invalid', 'upstream'],
+  ])('%s is refused before it is resolved', async (host, reason) => {
+    expect(reach({}).precheck(to(host, 443), 'connect')).toMatchObject({ reason });
+    expect(reach({ allowPrivate: [host] }).precheck(to(host), 'http')).toBeNull();
+    expect(reach({ forwarded: [host] }).precheck(to(`below.${host}`), 'http')).toBeNull();
+    expect(reach({ forwarded: [`other.${host}`] }).precheck(to(host), 'http')).toMatchObject({ reason });
+    const r = await rig();
+    const text = await exchange(
+      r.proxy.port,
+      `GET http://${host}/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`,
+    );
+    expect(text).toMatch(/^HTTP\/1\.1 (403|502) /);
+    expect(r.lookups).toEqual([]);
+    expect(r.decisions).toMatchObject([{ host, verdict: { reason } }]);
+    await r.close();
+  });
+  it.each(['notlocal', 'local.example', 'mylocalhost.example', 'onion.example'])(
+    '%s is a name like any other',
+    (host) => {
+      expect(reach({}).precheck(to(host), 'http')).toBeNull();
+    },
+  );
+});

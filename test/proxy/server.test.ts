@@ -1,7 +1,7 @@
 // The server around the connections: ports, limits, slow clients, closing.
 
 import { connect } from 'node:net';
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { openProxy } from '../../src/proxy/server.ts';
 import { cannedOrigin, exchange, fakeEngine, rawClient, rawOrigin, rig, until } from './fixture.ts';
 import type { Rig } from './fixture.ts';
@@ -64,15 +64,113 @@ it.each([
   expect(r.lookups).toEqual([]);
 });
 
-it('OPTIONS and TRACE that may go no further are answered here', async () => {
-  const r = await open();
-  const text = await exchange(
-    r.proxy.port,
-    'OPTIONS http://a.test/ HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\nTRACE http://a.test/ HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\nConnection: close\r\n\r\n',
+describe('OPTIONS and TRACE that may go no further', () => {
+  const last = (method: string, url: string, ...fields: string[]) =>
+    [`${method} ${url} HTTP/1.1`, 'Host: a', 'Max-Forwards: 0', ...fields, '', ''].join('\r\n');
+
+  it('are answered here, and are in the log', async () => {
+    const r = await open();
+    const text = await exchange(
+      r.proxy.port,
+      last('OPTIONS', 'http://a.test/') + last('TRACE', 'http://a.test/', 'Connection: close'),
+    );
+    expect(text).toContain('Allow: GET');
+    expect(text).toContain('message/http');
+    expect(r.lookups).toEqual([]);
+    expect(r.decisions.map(({ method, host, verdict }) => [method, host, verdict.action])).toEqual([
+      ['OPTIONS', 'a.test', 'allow'],
+      ['TRACE', 'a.test', 'allow'],
+    ]);
+    expect(r.decisions[0]!.bytesOut).toBeGreaterThan(0);
+  });
+
+  it.each(['OPTIONS', 'TRACE'])(
+    'F01: are blocked and recorded like any other request: %s',
+    async (method) => {
+      const r = await open();
+      for (const [url, reason] of [
+        ['http://blocked.test/', 'unacceptable'],
+        ['http://10.0.0.1/', 'private-address'],
+      ] as const) {
+        const text = await exchange(r.proxy.port, last(method, url, 'Connection: close'));
+        expect(text).toContain('403 Forbidden');
+        expect(r.decisions.at(-1)).toMatchObject({ method, verdict: { action: 'block', reason } });
+      }
+      expect(r.decisions).toHaveLength(2);
+    },
   );
-  expect(text).toContain('Allow: GET');
-  expect(text).toContain('message/http');
-  expect(r.lookups).toEqual([]);
+});
+
+it('new settings and another resolver are taken up behind open connections, and none is cut off', async () => {
+  const r = await open();
+  const echo = await rawOrigin((socket) => void socket.pipe(socket));
+  const origin = await cannedOrigin('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi');
+  closers.push(echo.close, origin.close);
+  const tunnel = await rawClient(r.proxy.port);
+  tunnel.send(`CONNECT site.test:${echo.port} HTTP/1.1\r\n\r\n`);
+  await tunnel.waitFor('200');
+  const client = await rawClient(r.proxy.port);
+  const get = (host: string) => client.send(`GET http://${host}:${origin.port}/ HTTP/1.1\r\nHost: a\r\n\r\n`);
+  get('site.test');
+  await client.waitFor('hi');
+  const asked: string[] = [];
+  const settings = {
+    connectPorts: [443],
+    allowPrivate: ['127.0.0.0/8'],
+    own: { host: 'renamed.test', addresses: [] },
+    school: 'Renamed School',
+    language: 'en',
+    publicUrl: null,
+  };
+  const lookup = {
+    resolve(name: string) {
+      asked.push(name);
+      return Promise.resolve({ addresses: [{ address: '127.0.0.1', family: 4 as const }], chain: [] });
+    },
+  };
+  r.proxy.configure(settings, lookup);
+  get('other.test');
+  await client.waitFor('Via: 1.1 renamed.test');
+  expect(asked).toEqual(['other.test']);
+  expect(r.lookups).toEqual(['site.test', 'site.test']);
+  get('blocked.test');
+  expect(await client.waitFor('</html>')).toContain('Renamed School');
+  expect(await exchange(r.proxy.port, `CONNECT site.test:${echo.port} HTTP/1.1\r\n\r\n`)).toContain('403');
+  tunnel.send('still here');
+  await tunnel.waitFor('still here');
+  // what cannot be read changes nothing
+  expect(() => r.proxy.configure({ ...settings, school: 'X', allowPrivate: ['in valid'] }, lookup)).toThrow(
+    'in valid',
+  );
+  get('blocked.test');
+  await until(() => client.text().split('Renamed School').length > 2);
+  client.socket.destroy();
+  tunnel.socket.destroy();
+});
+
+it('one client cannot take every connection', async () => {
+  const r = await open({ maxPerClient: 2 });
+  const kept = [await rawClient(r.proxy.port), await rawClient(r.proxy.port)];
+  const from = (localAddress: string) => {
+    const socket = connect({ port: r.proxy.port, host: '127.0.0.1', localAddress });
+    socket.on('error', () => {});
+    return socket;
+  };
+  const third = from('127.0.0.1');
+  await new Promise<void>((resolve) => third.once('close', () => resolve()));
+  expect(r.proxy.stats()).toMatchObject({ crowded: 1, connections: 2 });
+  const other = from('127.0.0.2');
+  let answer = '';
+  other.on('data', (chunk: Buffer) => (answer += chunk.toString()));
+  other.write('GET http://blocked.test/ HTTP/1.1\r\nHost: a\r\n\r\n');
+  await until(() => answer.includes('</html>'));
+  kept[0]!.socket.destroy();
+  await until(() => r.proxy.stats()['connections'] === 2);
+  const again = await rawClient(r.proxy.port);
+  again.send('GET http://blocked.test/ HTTP/1.1\r\nHost: a\r\n\r\n');
+  await again.waitFor('</html>');
+  for (const socket of [kept[1]!.socket, other, again.socket]) socket.destroy();
+  await until(() => r.proxy.stats()['connections'] === 0);
 });
 
 it('slow heads and silent connections are ended', async () => {
