@@ -3,7 +3,7 @@
 // needs Node 24, which `npm ci` brings along. Runs src/main.ts with that Node and passes signals and the exit code on.
 
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const root = new URL('..', import.meta.url);
@@ -12,10 +12,16 @@ const main = fileURLToPath(new URL('src/main.ts', root));
 if (Number(process.versions.node.split('.')[0]) >= 24) {
   await import(main);
 } else {
-  const bundled = fileURLToPath(new URL('node_modules/.bin/node', root));
-  if (!existsSync(bundled)) {
+  const packages = fileURLToPath(new URL('node_modules', root));
+  const bundled = existsSync(packages)
+    ? readdirSync(packages)
+        .filter((name) => name.startsWith('node-linux-'))
+        .map((name) => `${packages}/${name}/bin/node`)
+        .find((path) => existsSync(path))
+    : undefined;
+  if (bundled === undefined) {
     console.error(
-      `schoolgate needs Node 24; this is ${process.version} and no bundled one is at ${bundled}. Run "npm ci" in ${fileURLToPath(root)}.`,
+      `schoolgate needs Node 24; this is ${process.version} and none is in ${packages}. Run "npm ci" in ${fileURLToPath(root)}.`,
     );
     process.exit(1);
   }

@@ -59,7 +59,9 @@ export function addAudit(program: Command): void {
           items.push(...page.items);
           cursor = page.next ?? undefined;
         } while (cursor !== undefined && items.length < most);
-        print(options, items, () => (items.length === 0 ? 'nothing in this period' : describe(items)));
+        // The end of a tunnel is a row that counts nothing: of use to a program, not to a reader.
+        const visits = items.filter((item) => item.count > 0);
+        print(options, items, () => (visits.length === 0 ? 'nothing in this period' : describe(visits)));
       });
     },
   );

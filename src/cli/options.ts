@@ -14,11 +14,22 @@ export class Refused extends Error {}
 /** A command that was not written as it must be: one line on stderr, exit code 2. */
 export class WrongUsage extends Error {}
 
-/** Adds `--config` and `--data`, and `--json` for a command that prints data. */
+/**
+ * Adds `--config` and `--data`, whose defaults an installation sets once in SCHOOLGATE_CONFIG and SCHOOLGATE_DATA, and
+ * `--json` for a command that prints data.
+ */
 export function withCommon(command: Command, prints: 'data' | 'text' = 'data'): Command {
   command
-    .option('--config <file>', 'the machine configuration', root('config/gateway.yaml'))
-    .option('--data <dir>', 'where the gateway keeps its state', root('data'));
+    .option(
+      '--config <file>',
+      'the machine configuration',
+      process.env['SCHOOLGATE_CONFIG'] ?? root('config/gateway.yaml'),
+    )
+    .option(
+      '--data <dir>',
+      'where the gateway keeps its state',
+      process.env['SCHOOLGATE_DATA'] ?? root('data'),
+    );
   return prints === 'data' ? command.option('--json', 'print JSON') : command;
 }
 

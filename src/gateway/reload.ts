@@ -16,7 +16,13 @@ const AT_START = ['listen', 'workers', 'audit', 'web', 'metrics', 'school'] as c
 
 const differ = (a: unknown, b: unknown): boolean => JSON.stringify(a) !== JSON.stringify(b);
 
-/** Never rejects: what went wrong is logged, and what was in force stays. */
+export type Reload = {
+  /** never rejects: what went wrong is logged, and what was in force stays */
+  reload(): Promise<void>;
+  /** why the last one was refused, or null */
+  problem(): string | null;
+};
+
 export function createReload(deps: {
   readonly configFile: string;
   readonly first: Loaded;
@@ -28,9 +34,10 @@ export function createReload(deps: {
   readonly writer: AuditWriter;
   readonly lists: ListKeeper;
   readonly collector: Collector;
-}): () => Promise<void> {
+}): Reload {
   const { log, engine, records, pool, lists } = deps;
   let loaded = deps.first;
+  let problem: string | null = null;
 
   async function takePolicy({ policy: model, policyDigest: digest, config }: Loaded): Promise<void> {
     const { generation } = records.revisions.takeFile(
@@ -41,7 +48,7 @@ export function createReload(deps: {
     await pool.apply({ kind: 'policy', policy: { model, generation } });
   }
 
-  return async () => {
+  const reload = async (): Promise<void> => {
     let next: Loaded;
     try {
       next = load(deps.configFile, log);
@@ -51,6 +58,7 @@ export function createReload(deps: {
     } catch (error) {
       log.error((error as Error).message);
       log.error('not reloaded: the configuration in force stays');
+      problem = 'the edited files were refused and those before are in force: run config check';
       return;
     }
     for (const key of AT_START) {
@@ -58,10 +66,13 @@ export function createReload(deps: {
         log.warn(`gateway.yaml ${key}: a change here needs a restart`);
     }
     loaded = next;
+    problem = null;
     deps.collector.soon();
     deps.writer.pump();
     const good = await lists.refresh(next.config.lists);
     const { policy: policyGeneration, index: indexGeneration } = engine.generations;
     log.info({ policyGeneration, indexGeneration, lists: good ? 'in force' : 'kept' }, 'reloaded');
   };
+
+  return { reload, problem: () => problem };
 }

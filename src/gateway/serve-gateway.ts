@@ -150,7 +150,6 @@ async function start(
     },
   });
   undo.push(() => writer.stop(AUDIT_STOP_MS));
-  records.overrides.expire();
   let overridesGeneration = 1;
   const dataPool = createPool({
     log,
@@ -191,7 +190,20 @@ async function start(
   const reader = createReader({ file: join(dataDir, 'audit.db') });
   undo.push(() => reader.close());
   const local = new WeakSet<net.Socket>();
-  const metrics = createMetrics({ pool: dataPool, writer, lists });
+  const collector = createCollector();
+  const reloads = createReload({
+    configFile,
+    first: loaded,
+    log,
+    listening,
+    engine,
+    records,
+    pool: dataPool,
+    writer,
+    lists,
+    collector,
+  });
+  const metrics = createMetrics({ pool: dataPool, writer, lists, configProblem: reloads.problem });
   const app = await openApp({
     config,
     records,
@@ -243,24 +255,10 @@ async function start(
     'ready',
   );
 
-  const collector = createCollector();
   collector.soon();
-
-  const reload = createReload({
-    configFile,
-    first: loaded,
-    log,
-    listening,
-    engine,
-    records,
-    pool: dataPool,
-    writer,
-    lists,
-    collector,
-  });
   let reloading = Promise.resolve();
   return {
-    reload: () => (reloading = reloading.then(reload)),
+    reload: () => (reloading = reloading.then(reloads.reload)),
     async stop() {
       log.info('stopping');
       // A build under way is given up, so that a reload that waits for it ends.

@@ -71,6 +71,8 @@ export function createListKeeper(deps: {
     const digest = digestSources(sources);
     if (inForce?.index.digest === digest) return true;
     building = true;
+    if (inForce !== null)
+      log.info('the lists have changed: the index in force stays until the next is built');
     const startedAt = performance.now();
     try {
       current = buildIndex({ sources, seed, digest, snapshotFile });

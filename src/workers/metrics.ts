@@ -26,6 +26,8 @@ export function createMetrics(deps: {
   readonly pool: Pool;
   readonly writer: Pick<AuditWriter, 'stats' | 'alive' | 'restarts'>;
   readonly lists: Pick<ListKeeper, 'state'>;
+  /** why the last reload was refused, or null */
+  readonly configProblem: () => string | null;
 }): Metrics {
   const { pool, writer, lists } = deps;
   let made:
@@ -89,6 +91,10 @@ export function createMetrics(deps: {
           detail:
             dead.length > 0 ? `${dead.join(', ')} starting again` : `${threads.length} data threads answer`,
         },
+        configuration: {
+          ok: deps.configProblem() === null,
+          detail: deps.configProblem() ?? 'in force as written at the last reload',
+        },
         audit: auditCheck(),
         upstreams: {
           ok: upstreams > 0,
@@ -120,7 +126,7 @@ export function createMetrics(deps: {
     const { held = 0, replaced = 0 } = stats;
     if (held > 0) return { ok: false, detail: `${held} rows wait in memory: the database cannot be written` };
     if (replaced > 0)
-      return { ok: false, detail: 'a damaged database was set aside and a new one begun; see the log' };
+      return { ok: false, detail: 'the database was damaged or removed and a new one begun; see the log' };
     return { ok: true, detail: 'writing' };
   }
 }

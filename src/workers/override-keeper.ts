@@ -6,6 +6,8 @@ import type { Override } from '../policy/types.ts';
 
 /** Also the longest that a jump of the clock goes unnoticed. */
 const LONGEST_WAIT_MS = 15_000;
+/** After a failure, a full disk above all. */
+const RETRY_MS = 5_000;
 
 export type OverrideKeeper = {
   /** Hands what is granted now to every thread; resolves when it is in force in all of them. */
@@ -48,6 +50,9 @@ export function createOverrideKeeper(deps: {
     } catch (error) {
       // The threads end it by their own clocks; only the record of it is late.
       log.error({ err: error }, 'the end of an override could not be written down yet');
+      timer = setTimeout(onTurn, RETRY_MS);
+      timer.unref();
+      return;
     }
     schedule();
   };

@@ -20,14 +20,16 @@ function bench() {
         settings: { upstreams } as unknown as DataSettings,
       }) as unknown as InForce,
   } as unknown as Pool;
+  const config: { problem: string | null } = { problem: null };
   const metrics = createMetrics({
+    configProblem: () => config.problem,
     pool,
     writer: { stats: () => writer, alive: () => true, restarts: () => 0 },
     lists: {
       state: () => ({ generation: 9, names: 100, lists: 2, sealed: 0, since: 1, building: false, problems }),
     },
   });
-  return { metrics, dns, writer, threads, problems };
+  return { metrics, dns, writer, threads, problems, config };
 }
 
 describe('metrics', () => {
@@ -65,6 +67,11 @@ describe('metrics', () => {
     ],
     ['rows that wait for the disk', 'audit', (b: ReturnType<typeof bench>) => (b.writer['held'] = 7)],
     ['a database that was replaced', 'audit', (b: ReturnType<typeof bench>) => (b.writer['replaced'] = 1)],
+    [
+      'a configuration that was refused',
+      'configuration',
+      (b: ReturnType<typeof bench>) => (b.config.problem = 'x'),
+    ],
     ['a dead thread', 'threads', (b: ReturnType<typeof bench>) => (b.threads[0]!.alive = false)],
     [
       'a list that was refused',
