@@ -106,6 +106,8 @@ async function start(
     now: Date.now,
     onIndex: async (index, generation) => {
       engine.setIndex(index, generation);
+      // The first index may be built before the threads are up.
+      await pool?.ready;
       await pool?.apply({ kind: 'index', index: { buffer: index.buffer, generation } });
     },
   });
@@ -172,6 +174,9 @@ async function start(
   undo.push(() => dataPool.stop(DRAIN_MS));
   engine.setOverrides(records.overrides.current(), overridesGeneration);
 
+  // Beside the start of the threads and of the web part.
+  const fresh = lists.refresh(config.lists);
+
   const keeper = createOverrideKeeper({
     log,
     now: Date.now,
@@ -225,7 +230,6 @@ async function start(
   undo.push(() => app.close());
 
   await Promise.all([dataPool.ready, writer.ready]);
-  const fresh = lists.refresh(config.lists);
   // Without an index nothing can be let through yet: wait for it. With one, a changed list is built beside it.
   if (held === null && !(await fresh)) {
     throw new Error(
