@@ -25,6 +25,10 @@ const rows = (sql: string): unknown[] => {
   const db = new Database(file, { readonly: true });
   try {
     return db.prepare(sql).all();
+  } catch (error) {
+    // The new file is there before its tables are.
+    if (/no such table/.test((error as Error).message)) return [];
+    throw error;
   } finally {
     db.close();
   }
