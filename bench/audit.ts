@@ -38,6 +38,7 @@ const decision = (n: number, action: 'block' | 'allow'): Decision => ({
     list: 'starter-advertising',
     group: 'ks1',
     overrideId: null,
+    target: null,
     until: null,
   },
   policyGeneration: 3,

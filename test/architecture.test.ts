@@ -20,6 +20,7 @@ const LEVELS = [
   ['workers', 'web', 'feeds'],
   ['dns', 'proxy', 'people', 'change', 'audit', 'safeguarding', 'config'],
   ['resolver', 'state'],
+  ['udp'],
   ['policy'],
   ['blocklist'],
 ];

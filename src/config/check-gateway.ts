@@ -3,7 +3,7 @@
 
 import { findListFiles } from './sources.ts';
 import { list, mapping, placedMeanings } from './raw.ts';
-import { GATEWAY_DEFAULTS } from './schema/gateway.ts';
+import { GATEWAY_DEFAULTS } from './schema/defaults.ts';
 import { parseUpstreamEntry } from './upstreams.ts';
 import { parseListen } from './values.ts';
 import { isOurselves } from '../resolver/upstreams.ts';

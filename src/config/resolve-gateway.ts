@@ -2,7 +2,8 @@
 // It reports nothing: shape and meaning are checked elsewhere, and wrong parts fall back to their defaults.
 
 import { dirname, resolve } from 'node:path';
-import { GATEWAY_DEFAULTS as D, LIST_FORMATS } from './schema/gateway.ts';
+import { GATEWAY_DEFAULTS as D } from './schema/defaults.ts';
+import { LIST_FORMATS } from './schema/gateway.ts';
 import { list, mapping, meaning, meanings, whole, word, type Raw } from './raw.ts';
 import { parseForwardUpstream, parseUpstreamEntry } from './upstreams.ts';
 import {

@@ -37,7 +37,7 @@ import {
 import { createReplyMemory } from './reply-memory.ts';
 import { specialAnswer, specialReply } from './special-names.ts';
 import type { SpecialAnswer } from './special-names.ts';
-import type { DnsHandler, DnsSettings } from './types.ts';
+import type { Asker, DnsHandler, DnsSettings, Later, Transport } from './types.ts';
 import {
   NOERROR,
   QUESTION,
@@ -63,7 +63,6 @@ export type DnsHandlerDeps = {
   readonly cache?: { readonly maxEntries: number; readonly maxBytes: number };
 };
 
-type Transport = 'udp' | 'tcp';
 type Reply = (answer: Uint8Array) => void;
 
 /** A query on its way: what every answer to it needs. */
@@ -95,6 +94,7 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
   const query = createQuery();
   const text = createQuestionText();
   let replied = false;
+  let waits = false;
   const counts = {
     queries: 0,
     silent: 0,
@@ -118,18 +118,34 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
   function handle(
     packet: Uint8Array,
     length: number,
-    address: string,
+    { address }: Asker,
     transport: Transport,
-    reply: Reply,
-  ): void {
+    out: Uint8Array,
+    later: Later,
+  ): number {
     counts.queries++;
     replied = false;
-    const turn: Turn = { packet, length, address, transport, reply, startedAt: now() };
+    let written = 0;
+    let reply: Reply = (answer) => {
+      out.set(answer);
+      written = answer.length;
+    };
+    const turn: Turn = {
+      packet,
+      length,
+      address,
+      transport,
+      reply: (answer) => reply(answer),
+      startedAt: now(),
+    };
+    waits = false;
     try {
       take(turn);
     } catch {
       giveUp(turn);
     }
+    if (waits) reply = later();
+    return written;
   }
 
   /** After an error of our own: SERVFAIL if that is still possible, never an unfiltered answer. */
@@ -219,6 +235,7 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
       return;
     }
     counts.forwarded++;
+    waits = true;
     const kept: Turn = { ...turn, packet: new Uint8Array(packet.subarray(0, length)) };
     void fetcher
       .fetch({ key, host, packet, query, exchange: route ?? deps.exchange, inside: route !== null })
@@ -230,7 +247,7 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
     else if (admission === 'over') counts.limited++;
     else counts.dropped++;
     // A true client comes back by TCP, a made-up sender address cannot. By TCP every query gets its answer.
-    if (turn.transport === 'tcp' || admission === 'refused') sendError(turn, REFUSED, EDE_PROHIBITED);
+    if (turn.transport !== 'udp' || admission === 'refused') sendError(turn, REFUSED, EDE_PROHIBITED);
     else if (admission === 'over') sendTruncated(turn);
   }
 
@@ -263,7 +280,7 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
     if (stale) counts.stale++;
     const cap = ttlUnder(final, at, stale ? STALE_TTL : MAX_TTL);
     const age = stale ? 0 : Math.max(0, Math.floor((at - entry.storedAt) / 1000));
-    const limit = turn.transport === 'tcp' ? 65535 : Math.min(query.udpSize, UDP_PAYLOAD);
+    const limit = turn.transport !== 'udp' ? 65535 : Math.min(query.udpSize, UDP_PAYLOAD);
     const base = memory.room(entry.bytes.length + RELAY_ROOM);
     const ede = stale ? EDE_STALE : EDE_NONE;
     const end = relayReply(memory.bytes(), base, turn.packet, query, entry, age, cap, limit, ede);
@@ -339,6 +356,11 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
   }
 
   return {
+    asker: (address, clientId = null) => ({ address, clientId }),
+    asker4: (address) => ({
+      address: `${address >>> 24}.${(address >>> 16) & 255}.${(address >>> 8) & 255}.${address & 255}`,
+      clientId: null,
+    }),
     handle,
     stats: () => {
       const { entries, bytes } = cache.stats();

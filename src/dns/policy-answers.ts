@@ -72,7 +72,7 @@ export function specialVerdict(group: string): Verdict {
 }
 
 function plain(group: string): Omit<Verdict, 'action' | 'reason' | 'rule'> {
-  return { category: null, rating: null, list: null, group, overrideId: null, until: null };
+  return { category: null, rating: null, list: null, group, overrideId: null, target: null, until: null };
 }
 
 /** The verdict for an allowed name that no upstream could answer. */

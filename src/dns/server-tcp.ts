@@ -4,6 +4,7 @@
 import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import type { DnsServer, DnsServerOptions } from './types.ts';
+import { ANSWER_ROOM } from './types.ts';
 import { MAX_QUERY } from './wire.ts';
 
 export type DnsTcpOptions = DnsServerOptions & {
@@ -27,6 +28,9 @@ type Counts = {
   idle: number;
   errors: number;
 };
+
+/** Every answer that is there at once is written here first: it is copied into its frame before the next query is taken. */
+const out = new Uint8Array(ANSWER_ROOM);
 
 /** Resolves when the port is open; rejects with the system's error when the address cannot be had. */
 export async function openDnsTcp(options: DnsTcpOptions): Promise<DnsServer> {
@@ -123,7 +127,8 @@ function serveConnection(
       inFlight++;
       counts.queries++;
       idle.refresh();
-      handler.handle(packet, size, client, 'tcp', answer);
+      const length = handler.handle(packet, size, handler.asker(client), 'tcp', out, () => answer);
+      if (length > 0) answer(out.subarray(0, length));
     }
     if (at > 0) rest = rest.subarray(at);
   }

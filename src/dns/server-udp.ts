@@ -5,6 +5,7 @@ import { createSocket } from 'node:dgram';
 import type { SocketOptions } from 'node:dgram';
 import { isIP } from 'node:net';
 import type { DnsServer, DnsServerOptions } from './types.ts';
+import { DATAGRAM_ROOM } from './types.ts';
 
 const SOCKET_BUFFER = 4 << 20;
 /** Answers that wait in the process because the system's buffer is full; beyond them, they are dropped. */
@@ -37,20 +38,26 @@ export async function openDnsUdp(options: DnsServerOptions): Promise<DnsServer> 
       return;
     }
     const client = sender.address.startsWith(MAPPED) ? sender.address.slice(MAPPED.length) : sender.address;
-    handler.handle(packet, packet.length, client, 'udp', (answer) => {
-      if (!open) return;
-      if (socket.getSendQueueCount() > MAX_WAITING) {
-        counts.dropped++;
-        return;
-      }
-      try {
-        socket.send(answer, sender.port, sender.address);
-        counts.sent++;
-      } catch {
-        counts.errors++;
-      }
-    });
+    const { port, address: host } = sender;
+    const later = () => (answer: Uint8Array) => send(answer.slice(), port, host);
+    // A buffer for each answer: the system takes it after this turn.
+    const out = Buffer.allocUnsafe(DATAGRAM_ROOM);
+    const size = handler.handle(packet, packet.length, handler.asker(client), 'udp', out, later);
+    if (size > 0) send(out.subarray(0, size), port, host);
   });
+  function send(answer: Uint8Array, port: number, host: string): void {
+    if (!open) return;
+    if (socket.getSendQueueCount() > MAX_WAITING) {
+      counts.dropped++;
+      return;
+    }
+    try {
+      socket.send(answer, port, host);
+      counts.sent++;
+    } catch {
+      counts.errors++;
+    }
+  }
   await new Promise<void>((resolve, reject) => {
     socket.once('error', reject);
     socket.bind({ address, port: options.port, exclusive: true }, () => {

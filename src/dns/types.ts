@@ -1,4 +1,4 @@
-// The words of the dns room that others meet: its settings, its handler, its servers. Types only.
+// The words of the dns room that others meet: its settings, its handler, its servers. No behaviour.
 
 import type { Exchange } from '../resolver/types.ts';
 import type { BlockStyle } from './replies.ts';
@@ -18,28 +18,52 @@ export type DnsSettings = {
   readonly allowPrivate: readonly string[];
 };
 
+/** How a packet came. A stream has room for any answer; the encrypted ones are told apart for the counters. */
+export type Transport = 'udp' | 'tcp' | 'dot' | 'doh';
+
+/** Who sends packets from one address, looked up once and kept by the handler; nothing in it is for servers to use. */
+export type Asker = { readonly address: string; readonly clientId: string | null };
+
+/** Makes the way by which an answer that is not there yet goes to whoever sent the packet at hand. */
+export type Later = () => (answer: Uint8Array) => void;
+
 export type DnsHandler = {
   /**
-   * Takes one packet of `length` bytes. `reply` is called once, now or later, or never when silence is the answer; the
-   * bytes it is given are its own to keep. The packet may be used again as soon as `handle` returns. Never throws.
+   * Who sends from `address` (plain spelling, no `::ffff:`), by a DoT or DoH client id if there is one. To be asked for
+   * each packet: it is one look-up, and what is known of an address changes with the policy.
+   */
+  asker(address: string, clientId?: string | null): Asker;
+  /** the same for an IPv4 address as a number, so that no text need be made */
+  asker4(address: number): Asker;
+  /**
+   * Takes one packet of `length` bytes. An answer that is there at once is written to the start of `out`, which has
+   * `ANSWER_ROOM` bytes (`DATAGRAM_ROOM` for UDP), and its length is returned. Otherwise 0 is returned, and either `later` was called (before
+   * the return) and what it gave is called once with an answer whose bytes are good for the time of that call, or
+   * silence is the answer. `packet` may be used again as soon as this returns. Never throws.
    */
   handle(
     packet: Uint8Array,
     length: number,
-    clientAddress: string,
-    transport: 'udp' | 'tcp',
-    reply: (answer: Uint8Array) => void,
-  ): void;
+    asker: Asker,
+    transport: Transport,
+    out: Uint8Array,
+    later: Later,
+  ): number;
   stats(): Record<string, number>;
   /** forgets what is cached of these canonical names and all below them, or of everything */
   purge(names?: readonly string[]): void;
 };
 
+/** Room for any answer. */
+export const ANSWER_ROOM = 66_048;
+/** Room for any answer over UDP: none is longer than 1,232 bytes. */
+export const DATAGRAM_ROOM = 2048;
+
 export type DnsServerOptions = {
   /** an IP address; a wildcard belongs to one socket for each address, which the caller opens */
   readonly address: string;
   readonly port: number;
-  readonly handler: Pick<DnsHandler, 'handle'>;
+  readonly handler: Pick<DnsHandler, 'handle' | 'asker' | 'asker4'>;
   /** lets several threads listen on the same port */
   readonly reusePort?: boolean;
   readonly log?: (level: 'info' | 'warn' | 'error', msg: string, fields?: Record<string, unknown>) => void;

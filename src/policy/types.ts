@@ -24,6 +24,8 @@ export type Reason =
   | 'acceptable' // step 9: listed, and every category is open to this group now
   | 'default-allow' // step 10
   | 'default-block'
+  | 'safe-search' // a search engine or video site: rewritten to its safe form, or blocked because it has none
+  | 'tunnel' // a name or a volume that looks like data carried in DNS
   | 'no-index' // fail closed: nothing to decide with
   | 'no-policy'
   | 'internal-error'
@@ -124,6 +126,8 @@ export type Verdict = {
   readonly list: string | null;
   readonly group: string;
   readonly overrideId: string | null;
+  /** `rewrite`: the canonical name whose addresses are given instead (safe search); otherwise null */
+  readonly target: string | null;
   /** UTC ms at which this verdict may turn by itself; null when only a change can turn it */
   readonly until: number | null;
 };
@@ -153,6 +157,8 @@ export type Decision = {
   readonly bytesIn: number;
   readonly bytesOut: number;
   readonly durationMs: number;
+  /** how many like it this stands for; 1 when left out */
+  readonly count?: number;
   /** the end of what was told when it began: its bytes and time are added and nothing is counted again */
   readonly more?: boolean;
 };
@@ -172,7 +178,7 @@ export type Engine = {
   /** both an index and a policy are in force */
   ready(): boolean;
   /** who an address is; the same object for the same address while the policy stands */
-  client(address: string): Client;
+  client(address: string, clientId?: string | null): Client;
   /** DNS hot path: the question's name in wire form, uncompressed */
   decideWire(packet: Uint8Array, nameOffset: number, client: Client, now: number): Verdict;
   /** a canonical name or an IP literal without brackets */

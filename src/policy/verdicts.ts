@@ -78,6 +78,7 @@ export function bareVerdict(client: Client, reason: Reason, rule: string): Verdi
     list: null,
     group: client.group,
     overrideId: null,
+    target: null,
     until: null,
   };
 }
@@ -92,6 +93,7 @@ function makeVerdict(facts: Facts, group: Group, cause: Cause, id: number, until
     list: more.list ?? null,
     group: group.name,
     overrideId: more.overrideId ?? null,
+    target: more.target ?? null,
     until,
   });
   const rated = (): { rating: CompiledRating; list: ListInfo } => ({

@@ -340,6 +340,9 @@ export function createExchange(deps: ExchangeDeps): Exchange {
 
   return {
     query,
+    ask(packet, done) {
+      query(packet).then(done, () => done(null));
+    },
     stats: () => ({
       ...counts,
       inFlight: asks.size,

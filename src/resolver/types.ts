@@ -8,6 +8,11 @@ export type Exchange = {
    * Rejects with an Error that names the upstreams when none answered in time.
    */
   query(packet: Uint8Array): Promise<Uint8Array>;
+  /**
+   * The same without a promise, for the hot path: `done` is called once, never before `ask` returns, with the answer
+   * (its bytes good for the time of the call) or null. `packet` is read before `ask` returns and not kept.
+   */
+  ask(packet: Uint8Array, done: (answer: Uint8Array | null) => void): void;
   stats(): Record<string, number>;
   close(): void;
 };

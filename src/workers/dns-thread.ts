@@ -32,9 +32,11 @@ await runDataThread(async ({ start, engine, record, now, log }) => {
 
   let handler = createHandler(start.inForce.settings);
   // The servers outlive a reload of the settings; the handler behind them is replaced.
-  const current: Pick<DnsHandler, 'handle'> = {
-    handle: (packet, length, client, transport, reply) =>
-      handler.handle(packet, length, client, transport, reply),
+  const current: Pick<DnsHandler, 'handle' | 'asker' | 'asker4'> = {
+    asker: (address, clientId) => handler.asker(address, clientId),
+    asker4: (address) => handler.asker4(address),
+    handle: (packet, length, asker, transport, out, later) =>
+      handler.handle(packet, length, asker, transport, out, later),
   };
   const servers = await Promise.all(
     start.listen.flatMap(({ address, port }) => [

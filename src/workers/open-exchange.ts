@@ -13,6 +13,7 @@ export function openExchange(deps: {
   return {
     query: () =>
       Promise.reject(new Error('no upstream is known: name one under dns.upstreams in gateway.yaml')),
+    ask: (_packet, done) => queueMicrotask(() => done(null)),
     stats: () => ({}),
     close: () => {},
   };

@@ -36,6 +36,7 @@ export const decisionOf = (e: DecodedDecision): Decision => ({
     list: e.list,
     group: e.group,
     overrideId: e.overrideId,
+    target: null,
     until: null,
   },
   policyGeneration: e.policyGeneration,

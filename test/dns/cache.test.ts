@@ -2,7 +2,7 @@ import type { Answer } from 'dns-packet';
 import { describe, expect, it } from 'vitest';
 import { createAnswerCache, createEntry } from '../../src/dns/cache.ts';
 import { readResponse } from '../../src/dns/response.ts';
-import { ALLOW, BLOCK, fakeExchange, query, read, rig } from './fixture.ts';
+import { given, ALLOW, BLOCK, fakeExchange, query, read, rig } from './fixture.ts';
 
 const address = (name: string, ttl: number, data = '192.0.2.1'): Answer => ({ type: 'A', name, ttl, data });
 const soa = (ttl: number, minimum: number): Answer => ({
@@ -65,7 +65,7 @@ describe('the cache of answers', () => {
     upstream.set([0x81, 0x80, 0, 1, 0, 2], 2);
     const it = rig({ exchange: fakeExchange(() => upstream) });
     const answer = await new Promise<Uint8Array>((resolve) => {
-      it.handler.handle(question, question.length, '10.0.0.1', 'udp', resolve);
+      given(it.handler, question, '10.0.0.1', 'udp', resolve);
     });
     expect(Buffer.from(answer).toString('hex')).toBe(upstream.toString('hex'));
     expect(Buffer.from(it.askNow(question) as Uint8Array).toString('hex')).toBe(upstream.toString('hex'));

@@ -4,7 +4,8 @@
 import { decode, encode } from 'dns-packet';
 import type { Answer, DecodedPacket } from 'dns-packet';
 import { createDnsHandler } from '../../src/dns/handle.ts';
-import type { DnsHandler, DnsSettings } from '../../src/dns/types.ts';
+import { ANSWER_ROOM } from '../../src/dns/types.ts';
+import type { DnsHandler, DnsSettings, Transport } from '../../src/dns/types.ts';
 import type { Client, Decision, Engine, Verdict } from '../../src/policy/types.ts';
 import type { Exchange } from '../../src/resolver/types.ts';
 
@@ -95,6 +96,7 @@ export const ALLOW: Verdict = {
   list: null,
   group: 'staff',
   overrideId: null,
+  target: null,
   until: null,
 };
 
@@ -171,6 +173,9 @@ export function fakeExchange(
         additionals: answer.additionals ?? [],
       });
     },
+    ask(packet, done) {
+      this.query(packet).then(done, () => done(null));
+    },
     stats: () => ({}),
     close() {},
   };
@@ -195,6 +200,20 @@ export type Rig = {
   askNow(packet: Uint8Array, options?: { from?: string; transport?: 'udp' | 'tcp' }): Uint8Array | null;
 };
 
+/** One packet to a handler: the answer that is there at once, or null; one that comes later goes to `late`. */
+export function given(
+  handler: DnsHandler,
+  packet: Uint8Array,
+  from: string,
+  transport: Transport,
+  late: (answer: Uint8Array) => void,
+): Uint8Array | null {
+  const out = new Uint8Array(ANSWER_ROOM);
+  const later = () => (answer: Uint8Array) => late(answer.slice());
+  const size = handler.handle(packet, packet.length, handler.asker(from), transport, out, later);
+  return size === 0 ? null : out.slice(0, size);
+}
+
 /** A handler with time in its hands. */
 export function rig(options: {
   rule?: (name: string, client: Client, now: number) => Verdict;
@@ -217,15 +236,11 @@ export function rig(options: {
     decisions,
     time: 1_700_000_000_000,
     askNow(packet, { from = '10.0.0.1', transport = 'udp' } = {}) {
-      let answer: Uint8Array | null = null;
-      handler.handle(packet, packet.length, from, transport, (bytes) => {
-        answer = bytes;
-      });
-      return answer;
+      return given(handler, packet, from, transport, () => {});
     },
     async ask(packet, { from = '10.0.0.1', transport = 'udp' } = {}) {
       let answer: Uint8Array | null = null;
-      handler.handle(packet, packet.length, from, transport, (bytes) => {
+      answer = given(handler, packet, from, transport, (bytes) => {
         answer = bytes;
       });
       // An upstream in memory answers within a few turns of the microtask queue.

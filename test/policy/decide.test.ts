@@ -27,6 +27,7 @@ describe('step 1: sealed lists and categories rated illegal', () => {
         list: 'bad-things',
         group: 'g',
         overrideId: null,
+        target: null,
         until: null,
       });
   });

@@ -16,6 +16,7 @@ export function verdict(over: Partial<Verdict> = {}): Verdict {
     list: null,
     group: 'ks2',
     overrideId: null,
+    target: null,
     until: null,
     ...over,
   };

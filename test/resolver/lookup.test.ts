@@ -27,6 +27,9 @@ function scripted(script: Script): Exchange & { asked: string[] } {
         answers: answer.answers ?? [],
       });
     },
+    ask(packet, done) {
+      this.query(packet).then(done, () => done(null));
+    },
     stats: () => ({}),
     close() {},
   };

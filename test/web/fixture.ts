@@ -133,6 +133,7 @@ export const openGateway = async (parts: Partial<WebDeps> = {}): Promise<Gateway
                 list: 'starter-games',
                 group: who.group ?? 'ks1',
                 overrideId: null,
+                target: null,
                 until: clock.at + HOUR,
               },
               trace: [

@@ -2,14 +2,15 @@
 // Shape only; what needs the file system, the other file or two keys at once is in check-gateway.ts.
 
 import { z } from 'zod';
+import { GATEWAY_DEFAULTS as D } from './defaults.ts';
+import { dns } from './dns.ts';
+import { listen, networks } from './fields.ts';
 import { optional, required, textOf } from './keys.ts';
 import {
   parseDuration,
   parseIdentifier,
-  parseListen,
   parseName,
   parseNameOrNetwork,
-  parseNetwork,
   parseSize,
   parseText,
   parseV4,
@@ -17,37 +18,7 @@ import {
   parseZone,
 } from '../values.ts';
 import { parseSource } from '../sources.ts';
-import { parseForwardUpstream, parseUpstreamEntry } from '../upstreams.ts';
 
-/** What is in force when a key is left out. */
-export const GATEWAY_DEFAULTS = {
-  site: 'main',
-  timezone: 'Europe/London',
-  language: 'en',
-  dns: ['127.0.0.1:1053'],
-  proxy: ['127.0.0.1:3128'],
-  web: ['127.0.0.1:8080'],
-  upstreams: ['system'],
-  forward: {},
-  block: 'nxdomain',
-  serve: ['127.0.0.0/8', '::1'],
-  qps: 300,
-  exempt: [],
-  connectPorts: [443, 8443],
-  allowPrivate: [],
-  metrics: ['127.0.0.0/8', '::1'],
-  format: 'auto',
-  match: 'format',
-  sealed: false,
-  workers: 'auto',
-  blocked: '365d',
-  allowed: '30d',
-  maxSize: '4GB',
-  sync: 'full',
-  policy: 'policy.yaml',
-} as const;
-
-const D = GATEWAY_DEFAULTS;
 export const LIST_FORMATS = [
   'auto',
   'hosts',
@@ -58,20 +29,6 @@ export const LIST_FORMATS = [
   'squidguard',
   'rpz',
 ] as const;
-
-const listen = (says: string, fallback: readonly string[]) =>
-  optional(z.array(textOf(parseListen)).min(1), {
-    says,
-    write: `write a list of addresses with ports, for example ["${fallback[0]}"]`,
-    fallback,
-  });
-
-const networks = (says: string, fallback: readonly string[]) =>
-  optional(z.array(textOf(parseNetwork)), {
-    says,
-    write: 'write a list of addresses or networks, for example ["10.0.0.0/8"]',
-    fallback,
-  });
 
 const school = z.strictObject({
   name: required(textOf(parseText), {
@@ -93,36 +50,6 @@ const school = z.strictObject({
     write: 'write en, the only language of this version',
     fallback: D.language,
   }),
-});
-
-const dns = z.strictObject({
-  upstreams: optional(z.array(textOf(parseUpstreamEntry)).min(1), {
-    says: 'The DNS servers that answer what is allowed, in order. `system` stands for those of this machine; otherwise write IP or IP:port. Encrypted upstreams are not in this version.',
-    write: 'write a list such as [system] or ["9.9.9.9", "149.112.112.112"]',
-    fallback: D.upstreams,
-  }),
-  forward: optional(z.record(textOf(parseName), z.array(textOf(parseForwardUpstream)).min(1)), {
-    says: 'Names with DNS servers of their own: each name, and all below it, goes to the servers written beside it. Such names may have private addresses.',
-    write: 'write names with lists of servers, for example { inside.example: ["10.0.0.2"] }',
-    fallback: D.forward,
-  }),
-  block: optional(z.union([z.enum(['nxdomain', 'null', 'page']), z.null()]), {
-    says: 'The DNS answer for a blocked name: `nxdomain` (no such name), `null` (0.0.0.0 and ::) or `page` (the address in `web.public`, so that browsers show the block page for plain http).',
-    write: 'write one of: nxdomain, null, page',
-    fallback: D.block,
-  }),
-  serve: networks('The networks that may ask. Others are refused.', D.serve),
-  rate_limit: optional(
-    z.strictObject({
-      qps: optional(z.int().min(1).max(1_000_000), {
-        says: 'Queries a second that one client address may ask.',
-        write: 'write a whole number from 1 to 1000000',
-        fallback: D.qps,
-      }),
-      exempt: networks('Networks without a limit, such as a DNS forwarder inside the school.', D.exempt),
-    }),
-    { says: 'The limit on queries from one client.', write: 'write { qps: 300, exempt: [] }' },
-  ),
 });
 
 const list = z.strictObject({
