@@ -239,10 +239,11 @@ export function rig(options: {
       return given(handler, packet, from, transport, () => {});
     },
     async ask(packet, { from = '10.0.0.1', transport = 'udp' } = {}) {
-      let answer: Uint8Array | null = null;
-      answer = given(handler, packet, from, transport, (bytes) => {
+      let answer = null as Uint8Array | null;
+      const now = given(handler, packet, from, transport, (bytes) => {
         answer = bytes;
       });
+      answer ??= now;
       // An upstream in memory answers within a few turns of the microtask queue.
       for (let turn = 0; turn < 50 && answer === null; turn++) await Promise.resolve();
       return answer === null ? null : read(answer);
