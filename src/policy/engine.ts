@@ -8,6 +8,7 @@ import type { BlockIndex, ListInfo, Seed } from '../blocklist/types.ts';
 import { inventClient, resolveClient } from './clients.ts';
 import { compilePolicy, type CompiledPolicy } from './compile.ts';
 import { decide } from './decide.ts';
+import { createDecisionMemo } from './decision-memo.ts';
 import { compileOverrides } from './overrides.ts';
 import { createScene, setSceneOverrides, type Scene } from './scene.ts';
 import { localName } from './suffix-table.ts';
@@ -43,6 +44,8 @@ export function createEngine(deps: { seed: Seed; onError?: (error: unknown) => v
   const generations = { policy: 0, index: 0, overrides: 0 };
   const asked = { hashes: createNameHashes(), byAddress: false };
   const matches = createMatches();
+  const memo = createDecisionMemo();
+  let epoch = 0;
   const bare = new Map<string, Verdict>();
 
   function putInForce(nextPolicy: CompiledPolicy | null, nextIndex: BlockIndex | null): void {
@@ -98,21 +101,41 @@ export function createEngine(deps: { seed: Seed; onError?: (error: unknown) => v
     }
   }
 
-  function wireVerdict(
-    { scene }: Holding,
-    packet: Uint8Array,
-    at: number,
-    client: Client,
-    now: number,
-  ): Verdict {
-    asked.byAddress = false;
-    if (hashWireName(scene.policy.seed, packet, at, asked.hashes) < 0) return refuse(client, 'malformed');
-    return decide(scene, asked, client, now, null, '');
+  /** The secret that names are hashed with: that of what is in force, so that the hashes serve every table. */
+  const seed = (): Seed => current?.scene.policy.seed ?? index?.seed ?? deps.seed;
+
+  const hash = (packet: Uint8Array, at: number): number => hashWireName(seed(), packet, at, asked.hashes);
+
+  function decideHashed(profile: number, client: Client, now: number): Verdict {
+    if (current === null) return refuse(client, policy === null ? 'no-policy' : 'no-index');
+    const { lo, hi, count } = asked.hashes;
+    const l = count > 0 ? (lo[count - 1] as number) : 0;
+    const h = count > 0 ? (hi[count - 1] as number) : 0;
+    const known = memo.find(l, h, profile, now);
+    if (known !== null) return known;
+    try {
+      asked.byAddress = false;
+      const verdict = settled(current, decide(current.scene, asked, client, now, null, ''));
+      memo.keep(l, h, profile, now, verdict);
+      return verdict;
+    } catch (error) {
+      return rescueHashed(error, client, now);
+    }
   }
 
-  // a function of its own: a closure in decideWire would cost every decision the memory of what it closes over
-  function rescueWire(error: unknown, packet: Uint8Array, at: number, client: Client, now: number): Verdict {
-    return rescue(error, client, (last) => wireVerdict(last, packet, at, client, now));
+  // a function of its own: a closure in decideHashed would cost every decision the memory of what it closes over
+  function rescueHashed(error: unknown, client: Client, now: number): Verdict {
+    const { lo, hi } = seed();
+    return rescue(error, client, ({ scene }) => {
+      // made with another secret, it cannot read these hashes
+      if (scene.policy.seed.lo !== lo || scene.policy.seed.hi !== hi) return refuse(client, 'internal-error');
+      return decide(scene, asked, client, now, null, '');
+    });
+  }
+
+  function changed(): void {
+    epoch++;
+    memo.forget();
   }
 
   function hostVerdict(
@@ -161,15 +184,24 @@ export function createEngine(deps: { seed: Seed; onError?: (error: unknown) => v
 
   return {
     generations,
+    get epoch() {
+      return epoch;
+    },
+    hashes: asked.hashes,
+    hash,
+    profile: (client) => memo.profile(client),
+    decideHashed,
     setIndex(next, generation) {
       const { lo, hi } = policy?.seed ?? deps.seed;
       const sameSeed = next.seed.lo === lo && next.seed.hi === hi;
       putInForce(policy === null || sameSeed ? policy : compilePolicy(policy.model, next.seed), next);
       generations.index = generation;
+      changed();
     },
     setPolicy(model, generation) {
       putInForce(compilePolicy(model, index?.seed ?? deps.seed), index);
       generations.policy = generation;
+      changed();
     },
     setOverrides(next, generation) {
       // what was revoked must be gone from the pair to fall back on as well
@@ -180,6 +212,7 @@ export function createEngine(deps: { seed: Seed; onError?: (error: unknown) => v
       );
       overrides = next;
       generations.overrides = generation;
+      changed();
     },
     ready: () => current !== null,
     client(address) {
@@ -187,12 +220,8 @@ export function createEngine(deps: { seed: Seed; onError?: (error: unknown) => v
       return { address, device: null, group: 'unknown', class: null, user: null, inCharge: null };
     },
     decideWire(packet, nameOffset, client, now) {
-      if (current === null) return refuse(client, policy === null ? 'no-policy' : 'no-index');
-      try {
-        return settled(current, wireVerdict(current, packet, nameOffset, client, now));
-      } catch (error) {
-        return rescueWire(error, packet, nameOffset, client, now);
-      }
+      if (hash(packet, nameOffset) < 0 && current !== null) return refuse(client, 'malformed');
+      return decideHashed(memo.profile(client), client, now);
     },
     decideHost: (host, client, now) => decideHost(host, client, now, null),
     explain(host, client, now) {

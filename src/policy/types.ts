@@ -1,6 +1,6 @@
 // The words of the policy room, shared by every room above it. Types and frozen codes only: no behaviour.
 
-import type { BlockIndex, ListInfo } from '../blocklist/types.ts';
+import type { BlockIndex, ListInfo, NameHashes } from '../blocklist/types.ts';
 
 export type Channel = 'dns' | 'http' | 'connect' | 'tls' | 'web';
 
@@ -179,7 +179,17 @@ export type Engine = {
   ready(): boolean;
   /** who an address is; the same object for the same address while the policy stands */
   client(address: string, clientId?: string | null): Client;
-  /** DNS hot path: the question's name in wire form, uncompressed */
+  /** grows with every change of what is in force; clients and profiles of another epoch are to be asked for anew */
+  readonly epoch: number;
+  /** hashes of the name that `hash` read last */
+  readonly hashes: NameHashes;
+  /** hashes an uncompressed name in wire form into `hashes`; the offset after it, or -1 when it is malformed */
+  hash(packet: Uint8Array, nameOffset: number): number;
+  /** a number that two clients share when every decision is the same for both, within an epoch */
+  profile(client: Client): number;
+  /** DNS hot path: decides on the name in `hashes`; `profile` is the client's */
+  decideHashed(profile: number, client: Client, now: number): Verdict;
+  /** a name in wire form, uncompressed */
   decideWire(packet: Uint8Array, nameOffset: number, client: Client, now: number): Verdict;
   /** a canonical name or an IP literal without brackets */
   decideHost(host: string, client: Client, now: number, channel: Channel): Verdict;

@@ -3,6 +3,7 @@
 
 import { decode, encode } from 'dns-packet';
 import type { Answer, DecodedPacket } from 'dns-packet';
+import { createNameHashes, hashWireName } from '../../src/blocklist/hash.ts';
 import { createDnsHandler } from '../../src/dns/handle.ts';
 import { ANSWER_ROOM } from '../../src/dns/types.ts';
 import type { DnsHandler, DnsSettings, Transport } from '../../src/dns/types.ts';
@@ -123,10 +124,21 @@ export function fakeEngine(rule: (name: string, client: Client, now: number) => 
     }
     return labels.join('.').toLowerCase();
   };
+  const hashes = createNameHashes();
+  let asked = '';
+  const hash = (packet: Uint8Array, offset: number): number => {
+    asked = textOf(packet, offset);
+    return hashWireName({ lo: 1, hi: 2 }, packet, offset, hashes);
+  };
   return {
     setIndex() {},
     setPolicy() {},
     setOverrides() {},
+    epoch: 0,
+    hashes,
+    hash,
+    profile: () => 1,
+    decideHashed: (_profile, client, now) => rule(asked, client, now),
     generations: { policy: 3, index: 5, overrides: 0 },
     ready: () => true,
     client(address) {

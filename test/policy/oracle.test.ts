@@ -121,9 +121,9 @@ test('the engine agrees with a plain reading of the order, by name, by wire and 
               const expected = oracle(policy, lists, overrides, host, who, now);
               const verdict = engine.decideHost(host, who, now, 'http');
               expect(verdict).toMatchObject(expected);
-              expect(engine.decideWire(wire(host), WIRE_AT, who, now)).toBe(verdict);
+              expect(engine.decideWire(wire(host), WIRE_AT, who, now)).toEqual(verdict);
               const explained = engine.explain(host, who, now, 'http');
-              expect(explained.verdict).toBe(verdict);
+              expect(explained.verdict).toEqual(verdict);
               const last = explained.trace.at(-1);
               expect(last?.outcome).toBe('decided');
               expect(explained.trace.slice(0, -1).every((step) => step.outcome === 'passed')).toBe(true);

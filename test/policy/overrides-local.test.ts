@@ -44,6 +44,7 @@ describe('step 7: overrides', () => {
       list: null,
       group: 'child',
       overrideId: 'o7',
+      target: null,
       until: NOW + 100,
     });
     expect(ask(model, 'deny.test', { overrides })).toMatchObject({ reason: 'override' });

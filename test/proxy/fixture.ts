@@ -2,6 +2,7 @@
 
 import { createServer, connect } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
+import { createNameHashes } from '../../src/blocklist/hash.ts';
 import { openProxy } from '../../src/proxy/server.ts';
 import type { ProxyServer, ProxySettings } from '../../src/proxy/types.ts';
 import type { Client, Decision, Engine, PolicyModel, Verdict } from '../../src/policy/types.ts';
@@ -50,6 +51,11 @@ export function fakeEngine(): FakeEngine {
     setIndex() {},
     setPolicy() {},
     setOverrides() {},
+    epoch: 0,
+    hashes: createNameHashes(),
+    hash: () => -1,
+    profile: () => 1,
+    decideHashed: () => verdict(),
     generations: { policy: 3, index: 7, overrides: 1 },
     ready: () => true,
     client: (address): Client => ({
