@@ -1,5 +1,5 @@
 // The audit event in bytes: how a data thread hands a decision to the writer. Pure; rings and threads are elsewhere.
-// Layout: version, channel|action|more, reason, rating, 48-bit time, five varints, thirteen length-prefixed strings.
+// Layout: version, channel|action|more, reason, rating, 48-bit time, six varints, thirteen length-prefixed strings.
 
 import type { Action, Channel, Decision, RatingKind, Reason } from '../policy/types.ts';
 import { readUtf8, writeUtf8 } from './utf8.ts';
@@ -30,6 +30,8 @@ export type DecodedDecision = {
   readonly bytesIn: number;
   readonly bytesOut: number;
   readonly durationMs: number;
+  /** how many like it this stands for; 0 with `more` */
+  readonly count: number;
   /** adds bytes and time to what was told before; counts nothing */
   readonly more: boolean;
 };
@@ -37,23 +39,26 @@ export type DecodedDecision = {
 /** What a row is kept as: 0 an allowed visit (may be sampled and counted together), 1 a block, 2 an allow by override. */
 export type EventKind = 0 | 1 | 2;
 
-const VERSION = 1;
+const VERSION = 2;
+/** As spilled by gateways before events had a count. */
+const VERSION_WITHOUT_COUNT = 1;
 /** The top bit of the second byte. */
 const MORE = 0x80;
 const HEAD = 10;
 
-// Spilled events outlive a restart and so may meet a newer gateway: these tables only ever grow at the end.
-const CHANNELS: readonly Channel[] = ['dns', 'http', 'connect', 'tls', 'web'];
-const ACTIONS: readonly Action[] = ['block', 'allow', 'rewrite', 'portal', 'error'];
-const RATINGS: readonly RatingKind[] = [
+// Spilled events outlive a restart and so may meet a newer gateway: these tables only ever grow at the end. A word that is
+// missing here does not compile below.
+const CHANNELS = ['dns', 'http', 'connect', 'tls', 'web'] as const satisfies readonly Channel[];
+const ACTIONS = ['block', 'allow', 'rewrite', 'portal', 'error'] as const satisfies readonly Action[];
+const RATINGS = [
   'acceptable',
   'timed',
   'nominated',
   'permission',
   'unacceptable',
   'illegal',
-];
-const REASONS: readonly Reason[] = [
+] as const satisfies readonly RatingKind[];
+const REASONS = [
   'illegal',
   'direct-ip',
   'bypass',
@@ -77,7 +82,9 @@ const REASONS: readonly Reason[] = [
   'port',
   'upstream',
   'malformed',
-];
+  'safe-search',
+  'tunnel',
+] as const satisfies readonly Reason[];
 
 // Longest text kept, in UTF-16 units; the rest is cut off. A host name is at most 253.
 const NAME = 128;
@@ -88,7 +95,7 @@ const RULE = 512;
 const LIMITS = [NAME, NAME, NAME, NAME, NAME, NAME, HOST, PATH, METHOD, NAME, NAME, RULE, NAME];
 
 /** No event is longer than this, so a slot of this size always holds one. */
-export const MAX_EVENT_BYTES = HEAD + 5 * 8 + LIMITS.reduce((sum, limit) => sum + 3 * limit + 2, 0);
+export const MAX_EVENT_BYTES = HEAD + 6 * 8 + LIMITS.reduce((sum, limit) => sum + 3 * limit + 2, 0);
 
 /** What an action is kept as; `overrideId` is the override that let it through, if one did. */
 export function eventKind(action: Action, overrideId: string | null): EventKind {
@@ -124,6 +131,7 @@ export function encodeDecision(d: Decision, into: Uint8Array, offset: number): n
   pos = writeNumber(d.bytesIn, into, pos);
   pos = writeNumber(d.bytesOut, into, pos);
   pos = writeNumber(d.durationMs * 1000, into, pos);
+  pos = writeNumber(d.more ? 0 : (d.count ?? 1), into, pos);
   pos = writeText(client.address, NAME, into, pos);
   pos = writeText(client.device, NAME, into, pos);
   pos = writeText(client.user, NAME, into, pos);
@@ -150,7 +158,9 @@ export function decodeDecision(bytes: Uint8Array, offset: number, length: number
   const action = ACTIONS[(bytes[offset + 1]! >> 4) & 7];
   const reason = REASONS[bytes[offset + 2]!];
   const rating = rated === 0 ? null : RATINGS[rated - 1];
-  if (bytes[offset] !== VERSION || !channel || !action || !reason || rating === undefined) return null;
+  const counted = bytes[offset] === VERSION;
+  if (!counted && bytes[offset] !== VERSION_WITHOUT_COUNT) return null;
+  if (!channel || !action || !reason || rating === undefined) return null;
   const low = bytes[offset + 4]! | (bytes[offset + 5]! << 8) | (bytes[offset + 6]! << 16);
   const high = bytes[offset + 7]! | (bytes[offset + 8]! << 8) | (bytes[offset + 9]! << 16);
   const cursor: Cursor = { bytes, pos: offset + HEAD, end: offset + length, bad: false };
@@ -159,6 +169,8 @@ export function decodeDecision(bytes: Uint8Array, offset: number, length: number
   const bytesIn = readNumber(cursor);
   const bytesOut = readNumber(cursor);
   const durationMs = readNumber(cursor) / 1000;
+  const more = (bytes[offset + 1]! & MORE) !== 0;
+  const count = counted ? readNumber(cursor) : more ? 0 : 1;
   const client = readText(cursor, NAME);
   const device = readText(cursor, NAME);
   const user = readText(cursor, NAME);
@@ -198,7 +210,8 @@ export function decodeDecision(bytes: Uint8Array, offset: number, length: number
     bytesIn,
     bytesOut,
     durationMs,
-    more: (bytes[offset + 1]! & MORE) !== 0,
+    count,
+    more,
   };
 }
 

@@ -98,8 +98,7 @@ export function createRowBook({ burst, limit }: { burst: number; limit: number }
   });
 
   const count = (row: Row, event: DecodedDecision) => {
-    const counted = event.more ? 0 : 1;
-    row.count += counted;
+    row.count += event.count;
     row.bytesIn += event.bytesIn;
     row.bytesOut += event.bytesOut;
     if (event.durationMs > row.durationMs) row.durationMs = event.durationMs;
@@ -107,7 +106,7 @@ export function createRowBook({ burst, limit }: { burst: number; limit: number }
     if (event.path !== row.path) row.path = null;
     touch(row);
     const { rollup } = row;
-    rollup.count += counted;
+    rollup.count += event.count;
     rollup.bytesIn += event.bytesIn;
     rollup.bytesOut += event.bytesOut;
     if (!rollup.dirty) {
@@ -144,7 +143,7 @@ export function createRowBook({ burst, limit }: { burst: number; limit: number }
 
   const addKept = (event: DecodedDecision, kind: EventKind): boolean => {
     // The end of a tunnel is a row of its own with a count of 0: the row of its beginning may be chained by now.
-    if (event.more || !isBurst(event)) {
+    if (event.more || (!isBurst(event) && event.count <= 1)) {
       count(open(event, kind), event);
       return false;
     }

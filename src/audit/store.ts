@@ -260,8 +260,13 @@ export function openStore(deps: StoreDeps): Store {
   };
 
   const take = (batch: readonly DecodedDecision[]) => {
-    for (const event of batch) if (book.add(event)) coalesced++;
-    waiting += batch.length;
+    for (const event of batch) {
+      const joined = book.add(event);
+      // The end of a tunnel counts nothing, but is an event that waits like any other.
+      const stands = Math.max(1, event.count);
+      coalesced += joined ? stands : stands - 1;
+      waiting += stands;
+    }
   };
 
   const takeSpill = (name: string, path: string): number => {
@@ -284,7 +289,7 @@ export function openStore(deps: StoreDeps): Store {
       log({ level: 'warn', event: 'spill-damaged', file: path, message, count: damaged });
     }
     take(events);
-    spilledWaiting += events.length;
+    for (const event of events) spilledWaiting += Math.max(1, event.count);
     spills = [...spills, name];
     if (!commit()) return 0;
     removeSpill(path);

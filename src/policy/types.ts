@@ -48,6 +48,9 @@ export type TimetableSlot = { readonly days: readonly Weekday[]; readonly from: 
 
 export type Suspension = { readonly until: number | null; readonly reason: string };
 
+/** How far search engines and video sites are held to their safe form. */
+export type SafeLevel = 'strict' | 'moderate' | 'off';
+
 /** A group as policy.yaml declares it, before `extends` is followed. Absent means: what the parent says. */
 export type GroupModel = {
   readonly label: string;
@@ -63,6 +66,12 @@ export type GroupModel = {
   readonly directIp?: 'allow' | 'block';
   /** names of public resolvers and relays that get round the filter */
   readonly bypass?: 'allow' | 'block';
+  /** search engines in their safe form; those that have none are closed to `strict` */
+  readonly safeSearch?: SafeLevel;
+  /** YouTube in restricted mode */
+  readonly video?: SafeLevel;
+  /** what is done with HTTPS and SVCB records, which can hide the name of a site from the proxy */
+  readonly httpsRecords?: 'strip' | 'deny';
   readonly suspended?: Suspension;
 };
 
@@ -132,7 +141,7 @@ export type Verdict = {
   readonly until: number | null;
 };
 
-/** One line of the trace: `step` is the number in the order of decisions (1 to 10). */
+/** One line of the trace: `step` is the number in the order of decisions (1 to 10; 11 is what follows an allow). */
 export type TraceStep = {
   readonly step: number;
   readonly title: string;
@@ -163,6 +172,27 @@ export type Decision = {
   readonly more?: boolean;
 };
 
+/**
+ * Takes note of a DNS decision without a record for each: the same name, client and verdict are counted together. The
+ * name is its 64-bit hash (`lo`, `hi`, as the index hashes it), and `host` is asked for its text only when that is
+ * needed, before the call returns. `type` is the question's, `at` UTC ms. Never throws unless `host` does.
+ */
+export type DnsNote = (
+  lo: number,
+  hi: number,
+  client: Client,
+  verdict: Verdict,
+  type: number,
+  at: number,
+  bytesIn: number,
+  bytesOut: number,
+  durationMs: number,
+  host: () => string,
+) => void;
+
+/** What a group is given beside verdicts. `serviceRecords`: HTTPS and SVCB records without their `ech`, or none at all. */
+export type Traits = { readonly serviceRecords: 'strip' | 'deny' };
+
 /** Numbers that grow with each change; a verdict can be traced to the policy and index it came from. */
 export type Generations = { readonly policy: number; readonly index: number; readonly overrides: number };
 
@@ -191,6 +221,8 @@ export type Engine = {
   decideHashed(profile: number, client: Client, now: number): Verdict;
   /** a name in wire form, uncompressed */
   decideWire(packet: Uint8Array, nameOffset: number, client: Client, now: number): Verdict;
+  /** what DNS does for this client's group beside deciding names */
+  traits(client: Client): Traits;
   /** a canonical name or an IP literal without brackets */
   decideHost(host: string, client: Client, now: number, channel: Channel): Verdict;
   explain(

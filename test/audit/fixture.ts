@@ -44,6 +44,7 @@ export const decisionOf = (e: DecodedDecision): Decision => ({
   bytesIn: e.bytesIn,
   bytesOut: e.bytesOut,
   durationMs: e.durationMs,
+  count: e.count,
   more: e.more,
 });
 

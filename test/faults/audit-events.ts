@@ -30,6 +30,7 @@ export const block = (more: Partial<DecodedDecision> = {}): DecodedDecision => (
   bytesIn: 40,
   bytesOut: 80,
   durationMs: 0.25,
+  count: more.more === true ? 0 : 1,
   more: false,
   ...more,
 });
