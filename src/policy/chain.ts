@@ -3,27 +3,29 @@
 import type { Verdict } from './types.ts';
 
 /**
- * The verdict for an allowed name whose answer leads through the names of `chain`, each decided by `decide`: the block of
+ * The verdict for an allowed (or rewritten) name whose answer leads through the names of `chain`, each decided by `decide`: the block of
  * the first name that forbids it, or the given verdict, ending as early as any of them turns. What is not allowed stays so.
  *
  * An allow or an override of a name covers what its chain needs, never a sealed name. A chain may pass through names that
- * no list knows, such as a content network's, even where unknown names are blocked: the name asked for was allowed.
+ * no list knows, such as a content network's, even where unknown names are blocked: the name asked for was allowed. A
+ * rewrite led to a name that the gateway chose itself, so it covers its chain as an allow list does.
  */
 export function decideChain<Name>(
   verdict: Verdict,
   chain: readonly Name[],
   decide: (name: Name) => Verdict,
 ): Verdict {
-  if (verdict.action !== 'allow') return verdict;
+  const rewrites = verdict.action === 'rewrite';
+  if (verdict.action !== 'allow' && !rewrites) return verdict;
   let { until } = verdict;
   for (const name of chain) {
     const target = decide(name);
-    if (target.action === 'allow') {
+    if (target.action === 'allow' || target.action === 'rewrite') {
       if (target.until !== null && (until === null || target.until < until)) until = target.until;
       continue;
     }
     if (target.reason === 'illegal') return target;
-    if (verdict.reason === 'override' || verdict.reason === 'local-allow') continue;
+    if (rewrites || verdict.reason === 'override' || verdict.reason === 'local-allow') continue;
     if (target.reason === 'default-block') continue;
     return target;
   }

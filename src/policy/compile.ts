@@ -6,6 +6,7 @@ import { compileCircumvention } from './circumvention.ts';
 import { compileClients, type ClientTable } from './clients.ts';
 import { compileGroups, type Group } from './groups.ts';
 import { compileLocalLists, type LocalLists } from './local-lists.ts';
+import { compileSearchEngines } from './safe-search.ts';
 import type { SuffixTable } from './suffix-table.ts';
 import { createTimetableClock, type TimetableClock } from './timetable.ts';
 import type { PolicyModel } from './types.ts';
@@ -21,6 +22,7 @@ export type CompiledPolicy = {
   readonly clock: TimetableClock;
   readonly local: LocalLists;
   readonly circumvention: SuffixTable;
+  readonly searchEngines: SuffixTable;
 };
 
 /** Throws RangeError when the time zone is not known here. */
@@ -36,5 +38,6 @@ export function compilePolicy(model: PolicyModel, seed: Seed): CompiledPolicy {
     clock,
     local: compileLocalLists(model, groups, seed),
     circumvention: compileCircumvention(seed),
+    searchEngines: compileSearchEngines(seed),
   };
 }

@@ -9,7 +9,9 @@ import { findLocalRule } from './local-lists.ts';
 import { findOverride } from './overrides.ts';
 import { blocks, turnsAt, type CompiledRating } from './ratings.ts';
 import type { CompiledPolicy } from './compile.ts';
+import { findEngine, rewritten, safeForm } from './safe-search.ts';
 import type { Scene } from './scene.ts';
+import { SEARCH_ENGINES, type SearchEngine } from './search-engines.ts';
 import { findRow } from './suffix-table.ts';
 import { createTracer, type Tracer } from './trace.ts';
 import type { Client, TraceStep, Verdict } from './types.ts';
@@ -30,11 +32,24 @@ export function decide(
   steps: TraceStep[] | null,
   host: string,
 ): Verdict {
+  const group = scene.policy.groups.get(client.group) ?? scene.policy.unknown;
+  const tell: Tracer | null = steps === null ? null : createTracer(scene, group, host, now, steps);
+  const verdict = decideName(scene, group, asked, client, now, tell);
+  return verdict.action === 'allow' ? keepSafe(scene, group, asked, client, now, verdict, tell) : verdict;
+}
+
+/** The steps 1 to 10. */
+function decideName(
+  scene: Scene,
+  group: Group,
+  asked: Asked,
+  client: Client,
+  now: number,
+  tell: Tracer | null,
+): Verdict {
   const { policy, matches, hit } = scene;
   const { hashes } = asked;
-  const group = policy.groups.get(client.group) ?? policy.unknown;
   const ratings = scene.ratings[group.index] as readonly CompiledRating[];
-  const tell: Tracer | null = steps === null ? null : createTracer(scene, group, host, now, steps);
   lookup(scene.index, hashes, matches);
 
   const sealed = findSealed(scene, ratings);
@@ -74,7 +89,7 @@ export function decide(
   }
   tell?.identified(client);
 
-  findOverride(scene.overrides, hashes, client, group.chain, now, hit);
+  findOverride(scene.overrides, hashes, client, group.chain, now, hit, 0);
   if (hit.at >= 0) {
     const until = scene.overrides.items[hit.at]?.until ?? null;
     tell?.override(hit.at);
@@ -98,6 +113,51 @@ export function decide(
   tell?.noCategory();
   tell?.byDefault();
   return cause.giveVerdict(scene, group, cause.DEFAULT, 0, begins);
+}
+
+/** What follows an allow: search engines and video sites in their safe form, or not at all. */
+function keepSafe(
+  scene: Scene,
+  group: Group,
+  asked: Asked,
+  client: Client,
+  now: number,
+  allow: Verdict,
+  tell: Tracer | null,
+): Verdict {
+  const { policy, hit, engine: found } = scene;
+  findEngine(policy.searchEngines, asked.hashes, found);
+  if (found.at < 0) return allow;
+  const engine = SEARCH_ENGINES[found.at] as SearchEngine;
+  const form = safeForm(engine, group);
+  if (form === null) return allow;
+  if (form !== 'block') {
+    const verdict = rewritten(scene.rewrites, allow, engine, group, form.target);
+    tell?.safeForm(verdict);
+    return verdict;
+  }
+  // What was opened by this very name stays open; what opens a whole company was not meant for its search.
+  findOverride(scene.overrides, asked.hashes, client, group.chain, now, hit, found.suffix);
+  if (hit.at >= 0) {
+    tell?.namedOverride(hit.at, engine);
+    return cause.giveVerdict(
+      scene,
+      group,
+      cause.OVERRIDE,
+      hit.at,
+      scene.overrides.items[hit.at]?.until ?? null,
+    );
+  }
+  const rule = findLocalRule(policy.local, asked.hashes, group);
+  const names = (policy.local.rules[rule]?.labels ?? 0) > found.suffix;
+  if (names && policy.local.rules[rule]?.deny === false) {
+    tell?.namedRule(rule, engine);
+    return cause.giveVerdict(scene, group, cause.LOCAL, rule, hit.begins);
+  }
+  tell?.noSafeForm(engine);
+  const { until } = allow;
+  const turns = hit.begins !== null && (until === null || hit.begins < until) ? hit.begins : until;
+  return cause.giveVerdict(scene, group, cause.NO_SAFE_FORM, found.at, turns);
 }
 
 /** Step 1: a list that is sealed, or one whose category the group rates illegal; -1 when neither holds the name. */

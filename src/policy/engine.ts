@@ -12,13 +12,15 @@ import { createDecisionMemo } from './decision-memo.ts';
 import { compileOverrides } from './overrides.ts';
 import { createScene, setSceneOverrides, type Scene } from './scene.ts';
 import { localName } from './suffix-table.ts';
-import type { Client, Engine, Override, TraceStep, Verdict } from './types.ts';
+import type { Client, Engine, Override, TraceStep, Traits, Verdict } from './types.ts';
 import { bareVerdict } from './verdicts.ts';
 
 /** Decisions without an error after which a policy and index need no predecessor to fall back on. */
 const PROVEN = 1000;
 /** Bare verdicts kept; beyond it they are made anew. */
 const BARE_KEPT = 256;
+
+const NO_POLICY_TRAITS: Traits = { serviceRecords: 'deny' };
 
 const RULES = {
   'no-policy': 'no policy is in force, so everything is blocked',
@@ -222,6 +224,10 @@ export function createEngine(deps: { seed: Seed; onError?: (error: unknown) => v
     decideWire(packet, nameOffset, client, now) {
       if (hash(packet, nameOffset) < 0 && current !== null) return refuse(client, 'malformed');
       return decideHashed(memo.profile(client), client, now);
+    },
+    traits(client) {
+      if (policy === null) return NO_POLICY_TRAITS;
+      return (policy.groups.get(client.group) ?? policy.unknown).traits;
     },
     decideHost: (host, client, now) => decideHost(host, client, now, null),
     explain(host, client, now) {

@@ -2,7 +2,7 @@
 // A parent that does not exist or a circle ends the chain there; the check of the policy reports both.
 
 import { compileRating, type CompiledRating } from './ratings.ts';
-import type { GroupModel, PolicyModel } from './types.ts';
+import type { GroupModel, PolicyModel, SafeLevel, Traits } from './types.ts';
 
 /** A suspension in force until `until` (UTC ms, Infinity: until someone ends it); `of` says whose it is. */
 export type SuspensionFact = { readonly until: number; readonly reason: string; readonly of: string };
@@ -19,6 +19,9 @@ export type Group = {
   readonly fail: 'closed' | 'last-good';
   readonly directIp: 'allow' | 'block';
   readonly bypass: 'allow' | 'block';
+  readonly safeSearch: SafeLevel;
+  readonly video: SafeLevel;
+  readonly traits: Traits;
   readonly ratings: ReadonlyMap<string, CompiledRating>;
   /** the suspension of the chain that ends last */
   readonly suspended: SuspensionFact | null;
@@ -28,6 +31,17 @@ export type Group = {
 
 /** `nearness` of a group that this one does not extend. */
 export const FAR = 0xffff;
+
+/** Settings of which the nearest group of the chain that says something is heard. */
+type Inherited =
+  | 'identity'
+  | 'default'
+  | 'fail'
+  | 'directIp'
+  | 'bypass'
+  | 'safeSearch'
+  | 'video'
+  | 'httpsRecords';
 
 /** What a group is when the policy has no such group: the strictest there is. */
 const STRICTEST: GroupModel = { label: 'Unregistered', ratings: {}, allow: [], deny: [], default: 'block' };
@@ -68,7 +82,7 @@ function compileGroup(from: {
   timetables: ReadonlyMap<string, number>;
 }): Group {
   const own = from.chain.map((name): [string, GroupModel] => [name, from.models.get(name) ?? STRICTEST]);
-  const said = <K extends 'identity' | 'default' | 'fail' | 'directIp' | 'bypass'>(key: K): GroupModel[K] =>
+  const said = <K extends Inherited>(key: K): GroupModel[K] =>
     own.map(([, group]) => group[key]).find((value) => value !== undefined);
   const ratings = new Map<string, CompiledRating>();
   let suspended: SuspensionFact | null = null;
@@ -96,6 +110,9 @@ function compileGroup(from: {
     fail: said('fail') ?? 'closed',
     directIp: said('directIp') ?? byDefault,
     bypass: said('bypass') ?? 'block',
+    safeSearch: said('safeSearch') ?? 'strict',
+    video: said('video') ?? 'strict',
+    traits: { serviceRecords: said('httpsRecords') ?? 'strip' },
     ratings,
     suspended,
     nearness,

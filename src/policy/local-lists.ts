@@ -12,6 +12,7 @@ type LocalRule = {
   /** group index, or the number of groups for the school */
   readonly scope: number;
   readonly scopeName: string;
+  readonly labels: number;
 };
 
 export type LocalLists = { readonly table: SuffixTable; readonly rules: readonly LocalRule[] };
@@ -23,7 +24,7 @@ export function compileLocalLists(
 ): LocalLists {
   const rules: LocalRule[] = [];
   const add = (names: readonly string[], deny: boolean, scope: number, scopeName: string): void => {
-    for (const name of names) rules.push({ name, deny, scope, scopeName });
+    for (const name of names) rules.push({ name, deny, scope, scopeName, labels: name.split('.').length });
   };
   for (const [name, group] of groups) {
     const { allow = [], deny = [] } = model.groups[name] ?? {};

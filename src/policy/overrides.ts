@@ -36,7 +36,8 @@ export function compileOverrides(overrides: readonly Override[], seed: Seed): Co
 
 /**
  * Finds the override in force (`from` ≤ now < `until`) that ends last among those that cover the name and the client.
- * `chain` is the client's group and its parents: an override for a group also holds for the groups that extend it.
+ * `chain` is the client's group and its parents: an override for a group also holds for the groups that extend it. Names
+ * shorter than the suffix `least` are passed over; 0 takes all.
  */
 export function findOverride(
   overrides: CompiledOverrides,
@@ -45,12 +46,13 @@ export function findOverride(
   chain: readonly string[],
   now: number,
   hit: OverrideHit,
+  least: number,
 ): void {
   const { table, items } = overrides;
   hit.at = -1;
   hit.begins = null;
   if (table.rows === 0) return;
-  for (let suffix = hashes.count - 1; suffix >= 0; suffix--) {
+  for (let suffix = hashes.count - 1; suffix >= least; suffix--) {
     const row = findRow(table, hashes, suffix);
     if (row < 0) continue;
     const end = table.rowStart[row + 1] as number;

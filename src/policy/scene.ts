@@ -5,6 +5,7 @@ import type { BlockIndex, Matches } from '../blocklist/types.ts';
 import type { CompiledPolicy } from './compile.ts';
 import type { CompiledOverrides, OverrideHit } from './overrides.ts';
 import { unrated } from './ratings.ts';
+import type { EngineHit, KeptRewrites } from './safe-search.ts';
 import type { Verdict } from './types.ts';
 import type { Facts, KeptVerdicts } from './verdicts.ts';
 
@@ -15,6 +16,8 @@ export type Scene = Facts & {
   readonly verdicts: KeptVerdicts;
   readonly matches: Matches;
   readonly hit: OverrideHit;
+  readonly engine: EngineHit;
+  readonly rewrites: KeptRewrites;
 };
 
 /** Binds a policy and an index of the same seed; the lists of the index get each group's rating. */
@@ -33,6 +36,8 @@ export function createScene(policy: CompiledPolicy, index: BlockIndex, overrides
     verdicts: ratings.map(() => new Map<number, Verdict>()),
     matches: createMatches(),
     hit: { at: -1, begins: null },
+    engine: { at: -1, suffix: -1 },
+    rewrites: new WeakMap(),
   };
 }
 

@@ -5,7 +5,8 @@ import { CIRCUMVENTION } from './circumvention.ts';
 import type { Group, SuspensionFact } from './groups.ts';
 import { blocks, type CompiledRating } from './ratings.ts';
 import type { Scene } from './scene.ts';
-import type { Client, TraceStep } from './types.ts';
+import type { SearchEngine } from './search-engines.ts';
+import type { Client, TraceStep, Verdict } from './types.ts';
 import { ratingText } from './verdicts.ts';
 
 const TITLES: Readonly<Record<number, string>> = {
@@ -17,6 +18,7 @@ const TITLES: Readonly<Record<number, string>> = {
   8: 'Local lists',
   9: 'Categories',
   10: 'Default',
+  11: 'Safe search',
 };
 
 export type Tracer = ReturnType<typeof createTracer>;
@@ -31,6 +33,13 @@ export function createTracer(scene: Scene, group: Group, host: string, now: numb
   const passed = (step: number, detail: string): void => note(step, 'passed', detail);
   const decided = (step: number, detail: string): void => note(step, 'decided', detail);
   const time = (at: number): string => localTime(at, policy.model.timezone);
+
+  /** What follows an allow decides in its place. */
+  const follows = (detail: string): void => {
+    const allow = steps.pop();
+    if (allow !== undefined) steps.push({ ...allow, outcome: 'passed' });
+    decided(11, detail);
+  };
 
   /** `bet365.com is in starter-gambling (gambling)` for the place in the matches */
   const entry = (at: number): string => {
@@ -129,6 +138,17 @@ export function createTracer(scene: Scene, group: Group, host: string, now: numb
       );
     },
     noCategory: () => passed(9, `${host} is in no category.`),
+    safeForm: (verdict: Verdict) => follows(`${verdict.rule}: ${host} is answered as ${verdict.target}.`),
+    noSafeForm: (engine: SearchEngine) =>
+      follows(
+        `${host} is ${engine.title}, which has no safe search that can be relied on, and ${group.name} is held to safe search.`,
+      ),
+    namedOverride: (at: number, engine: SearchEngine) =>
+      follows(`Override ${scene.overrides.items[at]?.id} names ${engine.title} itself, so it stays open.`),
+    namedRule: (at: number, engine: SearchEngine) =>
+      follows(
+        `${policy.local.rules[at]?.scopeName} allows ${policy.local.rules[at]?.name}, which is ${engine.title} itself, so it stays open.`,
+      ),
     byDefault: () =>
       decided(
         10,

@@ -7,9 +7,14 @@ import type { CompiledPolicy } from './compile.ts';
 import type { Group, SuspensionFact } from './groups.ts';
 import type { CompiledOverrides } from './overrides.ts';
 import { ratingOf, type CompiledRating } from './ratings.ts';
+import { ruleOf } from './safe-search.ts';
+import { SEARCH_ENGINES, type SearchEngine } from './search-engines.ts';
 import type { Action, Client, Reason, Verdict } from './types.ts';
 
-/** What decided; the number with it is a list, a rule, an override, a client entry or a circumvention name. */
+/**
+ * What decided; the number with it is a list, a rule, an override, a client entry, a circumvention name or an
+ * engine.
+ */
 export type Cause =
   | typeof SEALED
   | typeof RATED_ILLEGAL
@@ -22,7 +27,8 @@ export type Cause =
   | typeof LOCAL
   | typeof RATING_BLOCKS
   | typeof RATING_OPEN
-  | typeof DEFAULT;
+  | typeof DEFAULT
+  | typeof NO_SAFE_FORM;
 export const SEALED = 0;
 export const RATED_ILLEGAL = 1;
 export const DIRECT_IP = 2;
@@ -35,6 +41,7 @@ export const LOCAL = 8;
 export const RATING_BLOCKS = 9;
 export const RATING_OPEN = 10;
 export const DEFAULT = 11;
+export const NO_SAFE_FORM = 12;
 
 /** Ids stay below this, so that cause and id make one small number. */
 const ID_LIMIT = 2 ** 24;
@@ -137,6 +144,10 @@ function makeVerdict(facts: Facts, group: Group, cause: Cause, id: number, until
       const more = { category: rating.category, rating: ratingOf(rating.kind), list: list.name };
       const open = cause === RATING_OPEN;
       return verdict(open ? 'allow' : 'block', open ? 'acceptable' : rating.kind, ratingText(rating), more);
+    }
+    case NO_SAFE_FORM: {
+      const engine = SEARCH_ENGINES[id] as SearchEngine;
+      return verdict('block', 'safe-search', ruleOf(engine, group), { category: 'search-unsafe' });
     }
     case DEFAULT:
       return group.default === 'allow'

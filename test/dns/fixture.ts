@@ -150,6 +150,7 @@ export function fakeEngine(rule: (name: string, client: Client, now: number) => 
       return made;
     },
     decideWire: (packet, offset, client, now) => rule(textOf(packet, offset), client, now),
+    traits: () => ({ serviceRecords: 'strip' }),
     decideHost: (host, client, now) => rule(host, client, now),
     explain: (host, client, now) => ({ verdict: rule(host, client, now), trace: [] }),
     lists: () => [],

@@ -67,6 +67,7 @@ export function fakeEngine(): FakeEngine {
       inCharge: null,
     }),
     decideWire: () => verdict(),
+    traits: () => ({ serviceRecords: 'strip' }),
     decideHost: (host, _client, now) => engine.decide(host, now),
     explain: () => ({ verdict: verdict(), trace: [] }),
     lists: () => [],
