@@ -156,6 +156,7 @@ async function buildOracle(files: readonly ListFile[]): Promise<Oracle> {
       isPublicSuffix,
       // a copy, because a slice of a file's text would keep all of it alive
       onEntry: (name, kind) => oracle.add(list, Buffer.from(name, 'latin1').toString('latin1'), kind),
+      onRange: () => undefined,
     });
     let rest = '';
     for await (const text of textOf(file)) {

@@ -8,6 +8,8 @@ import { MAX_LISTS, createNameSets, memberOf } from './name-sets.ts';
 import { encodeNotes } from './open-index.ts';
 import { MAX_LINE, createListParser } from './parse-list.ts';
 import type { ListParser, ListReport } from './parse-list.ts';
+import { createRangeLog } from './range-log.ts';
+import type { DisjointRanges } from './range-log.ts';
 import type { EntryKind, ListInfo, ListSource, Seed } from './types.ts';
 
 /** Names for each home slot: with sorted runs a search reads fewer than four slots on average at this load. */
@@ -33,6 +35,8 @@ export type BuiltIndex = {
   /** for `openIndex`, here or in another thread */
   readonly buffer: SharedArrayBuffer;
   readonly names: number;
+  /** disjoint ranges of addresses, of both families */
+  readonly ranges: number;
   readonly capacity: number;
   readonly bytes: number;
   readonly lists: readonly ListInfo[];
@@ -49,6 +53,7 @@ export type IndexBuilder = {
 export function createIndexBuilder({ seed, toAscii, isPublicSuffix }: IndexBuilderDeps): IndexBuilder {
   const sets = createNameSets();
   const log = createEntryLog(sets.union);
+  const ranges = { 4: createRangeLog(1), 6: createRangeLog(4) } as const;
   const hashes = createNameHashes();
   const sources: ListSource[] = [];
   const abandoned = new Set<number>();
@@ -68,6 +73,7 @@ export function createIndexBuilder({ seed, toAscii, isPublicSuffix }: IndexBuild
         const last = hashes.count - 1;
         log.append(hashes.lo[last] as number, hashes.hi[last] as number, setOf[kind]);
       },
+      onRange: ({ family, first, last }) => ranges[family].append(id, first, last),
     });
   }
 
@@ -116,7 +122,11 @@ export function createIndexBuilder({ seed, toAscii, isPublicSuffix }: IndexBuild
     },
     finish(digest) {
       const names = log.settle();
-      return writeIndex({ seed, digest, sources, abandoned, sets, log, names });
+      const entries = sources.map(() => 0);
+      const count = (list: number): void => void entries[list]!++;
+      const v4 = ranges[4].settle(sets, abandoned, count);
+      const v6 = ranges[6].settle(sets, abandoned, count);
+      return writeIndex({ seed, digest, sources, abandoned, sets, log, names, v4, v6, entries });
     },
   };
 }
@@ -129,23 +139,30 @@ type Parts = {
   readonly sets: ReturnType<typeof createNameSets>;
   readonly log: ReturnType<typeof createEntryLog>;
   readonly names: number;
+  readonly v4: DisjointRanges;
+  readonly v6: DisjointRanges;
+  /** by list, what it has in the ranges */
+  readonly entries: readonly number[];
 };
 
-function writeIndex({ seed, digest, sources, abandoned, sets, log, names: logged }: Parts): BuiltIndex {
+function writeIndex(parts: Parts): BuiltIndex {
+  const { seed, digest, sources, abandoned, sets, log, names: logged, v4, v6 } = parts;
   const ids = sources.map((_, id) => id).filter((id) => !abandoned.has(id));
   const newId = new Map(ids.map((id, at) => [id, at]));
 
   // sets that are in use, renumbered from 1 without abandoned lists; a name left in no list falls out
   const uses = new Uint32Array(sets.count);
   log.each((_lo, _hi, set) => uses[set]!++);
-  const entries = ids.map(() => 0);
+  const ofRanges = new Uint8Array(sets.count);
+  for (const { set } of [v4, v6]) for (const id of set) ofRanges[id] = 1;
+  const entries = ids.map((id) => parts.entries[id] as number);
   const newSet = new Uint32Array(sets.count);
   const members: number[] = [];
   const starts: number[] = [0, 0];
   let names = logged;
   for (let set = 1; set < sets.count; set++) {
     const count = uses[set] as number;
-    if (count === 0) continue;
+    if (count === 0 && ofRanges[set] === 0) continue;
     const kept = sets.members(set).filter((member) => !abandoned.has(member >>> 2));
     if (kept.length === 0) {
       names -= count;
@@ -175,6 +192,8 @@ function writeIndex({ seed, digest, sources, abandoned, sets, log, names: logged
     slots: Math.max(next, capacity) + 1,
     sets: starts.length - 2,
     members: members.length,
+    v4: v4.count,
+    v6: v6.count,
     notesBytes: notes.length,
   };
   const offsets = offsetsOf(sizes);
@@ -191,6 +210,8 @@ function writeIndex({ seed, digest, sources, abandoned, sets, log, names: logged
   header[HEADER.members] = sizes.members;
   header[HEADER.notesBytes] = sizes.notesBytes;
   header[HEADER.bytes] = offsets.bytes;
+  header[HEADER.v4] = sizes.v4;
+  header[HEADER.v6] = sizes.v6;
   const table = new Uint32Array(buffer, offsets.table * 4, sizes.slots * 3);
   let slot = 0;
   log.each((lo, hi, set) => {
@@ -204,6 +225,18 @@ function writeIndex({ seed, digest, sources, abandoned, sets, log, names: logged
   });
   new Uint32Array(buffer, offsets.setStart * 4, starts.length).set(starts);
   new Uint32Array(buffer, offsets.members * 4, members.length).set(members);
+  for (const [at, table] of [
+    [offsets.v4, v4],
+    [offsets.v6, v6],
+  ] as const) {
+    const words = new Uint32Array(buffer, at * 4, table.first.length * 2 + table.count);
+    words.set(table.first);
+    words.set(table.last, table.first.length);
+    words.set(
+      table.set.map((set) => newSet[set] as number),
+      table.first.length * 2,
+    );
+  }
   new Uint8Array(buffer, offsets.notes, notes.length).set(notes);
-  return { buffer, names, capacity, bytes: offsets.bytes, lists };
+  return { buffer, names, ranges: v4.count + v6.count, capacity, bytes: offsets.bytes, lists };
 }

@@ -20,6 +20,8 @@ export type SkipReason =
   | 'an exception in a sealed list'
   | 'an RPZ trigger or action that is not a blocked name'
   | 'outside the zone'
+  | 'not an address or a range of addresses'
+  | 'a range so wide that it takes in much of the internet'
   | 'line too long';
 
 /**
@@ -34,6 +36,8 @@ export type LineSink = {
   plainEntry(text: string, written: Written): boolean;
   entry(text: string, written: Written): void;
   exception(text: string, written: Written): void;
+  /** an address or a range of them, which also counts when an answer leads there */
+  addresses(text: string): void;
   skip(why: SkipReason): void;
 };
 

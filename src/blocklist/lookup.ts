@@ -34,12 +34,7 @@ function findSet(index: BlockIndex, lo: number, hi: number): number {
  * with any exception that covers the name does not appear, as AdBlock lists mean it.
  */
 export function lookup(index: BlockIndex, hashes: NameHashes, out: Matches): number {
-  out.count = 0;
-  if (out.turn > 0xfffffff0) {
-    out.marks.fill(0);
-    out.turn = 0;
-  }
-  const turn = (out.turn += 2);
+  const turn = nextTurn(out);
   const { setStart, members } = index;
   const { lists, suffix, marks } = out;
   const whole = hashes.count - 1;
@@ -68,6 +63,15 @@ export function lookup(index: BlockIndex, hashes: NameHashes, out: Matches): num
   if (excepted) count = withoutExcepted(out, count);
   out.count = count;
   return count;
+}
+
+function nextTurn(out: Matches): number {
+  out.count = 0;
+  if (out.turn > 0xfffffff0) {
+    out.marks.fill(0);
+    out.turn = 0;
+  }
+  return (out.turn += 2);
 }
 
 function withoutExcepted({ lists, suffix, marks, turn }: Matches, count: number): number {

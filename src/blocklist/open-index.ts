@@ -2,7 +2,7 @@
 // views, copies nothing. Whether the bytes are those once written is for the snapshot's checksum to say.
 
 import { HEADER, HEADER_WORDS, INDEX_MAGIC, INDEX_VERSION, offsetsOf } from './layout.ts';
-import type { BlockIndex, ListInfo } from './types.ts';
+import type { AddressTable, BlockIndex, ListInfo } from './types.ts';
 
 /** Throws an Error, in words for a log, when the buffer does not hold an index this program can read. */
 export function openIndex(buffer: SharedArrayBuffer): BlockIndex {
@@ -23,7 +23,9 @@ export function openIndex(buffer: SharedArrayBuffer): BlockIndex {
   const notesBytes = word(HEADER.notesBytes);
   const capacity = word(HEADER.capacity);
   const names = word(HEADER.names);
-  const offsets = offsetsOf({ slots, sets, members, notesBytes });
+  const v4 = word(HEADER.v4);
+  const v6 = word(HEADER.v6);
+  const offsets = offsetsOf({ slots, sets, members, v4, v6, notesBytes });
   if (offsets.bytes !== buffer.byteLength || word(HEADER.bytes) !== buffer.byteLength) {
     refuse(`its header speaks of ${offsets.bytes} bytes, there are ${buffer.byteLength}`);
   }
@@ -41,11 +43,41 @@ export function openIndex(buffer: SharedArrayBuffer): BlockIndex {
     table: new Uint32Array(buffer, offsets.table * 4, slots * 3),
     setStart: new Uint32Array(buffer, offsets.setStart * 4, sets + 2),
     members: new Uint32Array(buffer, offsets.members * 4, members),
+    v4: addressTable(buffer, offsets.v4, v4, 1),
+    v6: addressTable(buffer, offsets.v6, v6, 4),
   };
   // a search ends at an empty slot: without one at the end it could run on
   if (index.table[slots * 3 - 1] !== 0) refuse('its table does not end with an empty slot');
   if (!setsFit(index)) refuse('its sets of lists do not fit together');
+  if (!rangesFit(index.v4, 1, sets) || !rangesFit(index.v6, 4, sets)) {
+    refuse('its ranges of addresses are not in order');
+  }
   return index;
+}
+
+function addressTable(buffer: SharedArrayBuffer, at: number, count: number, words: 1 | 4): AddressTable {
+  const part = (from: number, length: number): Uint32Array =>
+    new Uint32Array(buffer, (at + from) * 4, length);
+  const ends = count * words;
+  return { count, first: part(0, ends), last: part(ends, ends), set: part(ends * 2, count) };
+}
+
+/** A search by halves relies on the order; a set that is not there would read past the members. */
+function rangesFit({ count, first, last, set }: AddressTable, words: 1 | 4, sets: number): boolean {
+  const rises = (a: Uint32Array, b: Uint32Array, aAt: number, bAt: number): number => {
+    for (let i = 0; i < words; i++) {
+      const x = a[aAt + i] as number;
+      const y = b[bAt + i] as number;
+      if (x !== y) return x < y ? 1 : -1;
+    }
+    return 0;
+  };
+  for (let at = 0; at < count; at++) {
+    if (set[at] === 0 || (set[at] as number) > sets) return false;
+    if (rises(first, last, at * words, at * words) < 0) return false;
+    if (at > 0 && rises(last, first, (at - 1) * words, at * words) <= 0) return false;
+  }
+  return true;
 }
 
 function swapped(word: number): number {

@@ -1,6 +1,8 @@
 // From the lines of a list's file to entries and a report of what was not taken, and why. Rules that hold for every
 // format are here (sealed lists, public suffixes, single labels); how each format is written is in read-*.ts.
 
+import { readRange } from './ip-text.ts';
+import type { IpRange } from './ip-text.ts';
 import { isHostsAddress, nameIn, wordsOf } from './line-reader.ts';
 import type { LineReader, LineSink, SkipReason, Written } from './line-reader.ts';
 import { canonicalName, isIpLiteral } from './names.ts';
@@ -8,6 +10,7 @@ import { readAdblockLine } from './read-adblock.ts';
 import { readDnsmasqLine } from './read-dnsmasq.ts';
 import { readDomainsLine } from './read-domains.ts';
 import { readHostsLine } from './read-hosts.ts';
+import { looksLikeIps, readIpsLine } from './read-ips.ts';
 import { createRpzReader } from './read-rpz.ts';
 import type { EntryKind, ListFormat, ListSource } from './types.ts';
 
@@ -16,6 +19,8 @@ export const MAX_LINE = 4096;
 /** How much of a file `auto` looks at. */
 const DETECT_CHARS = 64 * 1024;
 const DETECT_LINES = 2000;
+/** How much of a file is kept back while it may be one of addresses alone: lists of names often begin with some. */
+const HELD_CHARS = 4 * 1024 * 1024;
 const EXAMPLES_PER_REASON = 3;
 const EXAMPLE_CHARS = 80;
 
@@ -43,6 +48,8 @@ export type ListParserOptions = {
   /** whether a canonical name is a public suffix, private ones included */
   readonly isPublicSuffix: (name: string) => boolean;
   readonly onEntry: (name: string, kind: EntryKind) => void;
+  /** addresses that count in answers too: of an `ips` list, or of a zone's triggers on addresses */
+  readonly onRange: (range: IpRange) => void;
 };
 
 /** Takes a list line by line, without line ends; `end` gives the report. Never throws on what a line holds. */
@@ -53,11 +60,13 @@ export function createListParser({
   toAscii,
   isPublicSuffix,
   onEntry,
+  onRange,
 }: ListParserOptions): ListParser {
   let format: SettledFormat | null = source.format === 'auto' ? null : source.format;
   let read: LineReader | null = format && readerOf(format);
   let waiting: string[] = [];
   let waitingChars = 0;
+  let addressesOnly = false;
   let lines = 0;
   let taken = 0;
   let skipped = 0;
@@ -99,6 +108,13 @@ export function createListParser({
     },
     entry: (text, written) => find(text, written, false),
     exception: (text, written) => find(text, written, true),
+    addresses(text) {
+      const range = readRange(text);
+      if (range === 'none') return sink.skip('not an address or a range of addresses');
+      if (range === 'wide') return sink.skip('a range so wide that it takes in much of the internet');
+      taken++;
+      onRange(range);
+    },
     skip(why) {
       skipped++;
       const count = (reasons[why] ?? 0) + 1;
@@ -118,7 +134,7 @@ export function createListParser({
 
   function settle(): SettledFormat {
     if (format === null) {
-      format = detectFormat(waiting.join('\n'));
+      format = formatOf(waiting);
       read = readerOf(format);
       const kept = waiting;
       waiting = [];
@@ -133,7 +149,10 @@ export function createListParser({
       // a line too long is kept only as far as to be recognised as such
       waiting.push(text.length > MAX_LINE ? text.slice(0, MAX_LINE + 1) : text);
       waitingChars += text.length + 1;
-      if (waitingChars >= DETECT_CHARS) settle();
+      if (waitingChars < DETECT_CHARS) return;
+      // the head may be addresses alone and names follow: only the whole file tells
+      addressesOnly = addressesOnly ? looksLikeIps(text.trim()) !== false : areAddresses(waiting);
+      if (!addressesOnly || waitingChars >= HELD_CHARS) settle();
     },
     end() {
       const settled = settle();
@@ -146,6 +165,8 @@ function readerOf(format: SettledFormat): LineReader {
   switch (format) {
     case 'hosts':
       return readHostsLine;
+    case 'ips':
+      return readIpsLine;
     case 'adblock':
       return readAdblockLine;
     case 'dnsmasq':
@@ -175,10 +196,25 @@ function shown(text: string): string {
 }
 
 /**
- * The format that most of the first lines are written in; `domains` when none stands out. `squidguard` is never the
- * answer: its files are plain domains.
+ * `ips` when every line is an address; otherwise the format that most of the first lines are written in, `domains` when none
+ * stands out. `squidguard` is never the answer: its files are plain domains.
  */
-export function detectFormat(head: string): SettledFormat {
+export function detectFormat(text: string): SettledFormat {
+  return formatOf(text.split('\n'));
+}
+
+function areAddresses(lines: readonly string[]): boolean {
+  let some = false;
+  for (const line of lines) {
+    const looks = looksLikeIps(line.replace('\ufeff', '').trim());
+    if (looks === false) return false;
+    some ||= looks === true;
+  }
+  return some;
+}
+
+function formatOf(lines: readonly string[]): SettledFormat {
+  if (areAddresses(lines)) return 'ips';
   const votes: Record<SettledFormat, number> = {
     domains: 0,
     hosts: 0,
@@ -187,9 +223,12 @@ export function detectFormat(head: string): SettledFormat {
     rpz: 0,
     wildcard: 0,
     squidguard: 0,
+    ips: 0,
   };
+  let chars = 0;
   let best: SettledFormat = 'domains';
-  for (const raw of head.slice(0, DETECT_CHARS).split('\n', DETECT_LINES)) {
+  for (const raw of lines.slice(0, DETECT_LINES)) {
+    if ((chars += raw.length + 1) > DETECT_CHARS && raw !== lines[0]) break;
     const line = raw.slice(0, 300).trim();
     const looks = line === '' ? null : lookOf(line);
     if (looks === null) continue;

@@ -1,5 +1,5 @@
 // Reads the lines of a response policy zone: `name CNAME .` blocks that name, `*.name CNAME .` all below it,
-// `CNAME rpz-passthru.` is an exception. Triggers on addresses and servers are skipped.
+// `CNAME rpz-passthru.` is an exception, `32.1.2.0.192.rpz-ip` an address in an answer. Other triggers are skipped.
 
 import { isBlank, wordsOf } from './line-reader.ts';
 import type { LineReader, LineSink, Written } from './line-reader.ts';
@@ -7,6 +7,7 @@ import type { LineReader, LineSink, Written } from './line-reader.ts';
 /** A parenthesis open for longer than this is a slip of the pen, not a record. */
 const MAX_RECORD_LINES = 32;
 const TRIGGER = /(?:^|\.)rpz-(?:ip|client-ip|nsdname|nsip)$/;
+const ADDRESS_TRIGGER = /^([0-9]{1,3})\.([0-9a-fz.]{2,79})\.rpz-ip$/i;
 
 /** A reader for one zone: it remembers the origin, the last owner and an open parenthesis. Wants untrimmed lines. */
 export function createRpzReader(): LineReader {
@@ -30,6 +31,10 @@ export function createRpzReader(): LineReader {
     const bare = starred ? name.slice(2) : name;
     const written: Written = starred ? 'wildcard' : 'name';
     const target = type === 'CNAME' ? data.toLowerCase().replace(/\.$/, '') : '';
+    const address = ADDRESS_TRIGGER.exec(bare);
+    if (address !== null && !starred && target !== 'rpz-passthru' && target !== 'rpz-tcp-only') {
+      return sink.addresses(networkOf(address[1] as string, address[2] as string));
+    }
     if (TRIGGER.test(bare.toLowerCase()) || target === 'rpz-tcp-only') {
       return sink.skip('an RPZ trigger or action that is not a blocked name');
     }
@@ -65,4 +70,12 @@ export function createRpzReader(): LineReader {
     if (type === 'NS') return;
     record(type, words[1] ?? '', sink);
   };
+}
+
+/** `1.2.0.192` and `32` as `192.0.2.1/32`; in an IPv6 address `zz` stands for `::`. */
+function networkOf(bits: string, reversed: string): string {
+  const parts = reversed.split('.').reverse();
+  if (parts.length === 4 && !parts.includes('zz')) return `${parts.join('.')}/${bits}`;
+  const text = parts.map((part) => (part.toLowerCase() === 'zz' ? '' : part)).join(':');
+  return `${text.startsWith(':') ? ':' : ''}${text}${text.endsWith(':') ? ':' : ''}/${bits}`;
 }

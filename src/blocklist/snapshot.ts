@@ -3,9 +3,10 @@
 //
 //   "SGSNAP" CR LF | version (4 bytes) | 4 spare | payload length (8) | SHA-256 of the payload (32) | 8 spare
 
+import { INDEX_VERSION } from './layout.ts';
+
 /** Length of the head; the index follows. */
 export const SNAPSHOT_HEADER_BYTES = 64;
-const SNAPSHOT_VERSION = 1;
 /** CR LF at the end: a transfer that rewrites line ends is found out at once. */
 const MAGIC = [0x53, 0x47, 0x53, 0x4e, 0x41, 0x50, 0x0d, 0x0a];
 const VERSION_AT = 8;
@@ -19,7 +20,7 @@ export function makeSnapshotHeader(length: number, sha256: Uint8Array): Uint8Arr
   const header = new Uint8Array(SNAPSHOT_HEADER_BYTES);
   const view = new DataView(header.buffer);
   header.set(MAGIC);
-  view.setUint32(VERSION_AT, SNAPSHOT_VERSION, true);
+  view.setUint32(VERSION_AT, INDEX_VERSION, true);
   view.setBigUint64(LENGTH_AT, BigInt(length), true);
   header.set(sha256, CHECKSUM_AT);
   return header;
@@ -39,8 +40,8 @@ export function checkSnapshot(header: Uint8Array, length: number, sha256: Uint8A
   }
   const view = new DataView(header.buffer, header.byteOffset, SNAPSHOT_HEADER_BYTES);
   const version = view.getUint32(VERSION_AT, true);
-  if (version !== SNAPSHOT_VERSION) {
-    return `the snapshot is of version ${version}, this program reads version ${SNAPSHOT_VERSION}`;
+  if (version !== INDEX_VERSION) {
+    return `the snapshot is of version ${version}, this program reads version ${INDEX_VERSION}`;
   }
   if (
     [...header.subarray(12, LENGTH_AT), ...header.subarray(CHECKSUM_AT + CHECKSUM_BYTES)].some(
@@ -57,4 +58,12 @@ export function checkSnapshot(header: Uint8Array, length: number, sha256: Uint8A
     return 'the snapshot is damaged: its bytes are not those that were written (checksum differs)';
   }
   return null;
+}
+
+/** The version of a sound head that another version of this program wrote; null for every other head. */
+export function otherVersion(header: Uint8Array): number | null {
+  if (header.length < SNAPSHOT_HEADER_BYTES || MAGIC.some((byte, at) => header[at] !== byte)) return null;
+  const view = new DataView(header.buffer, header.byteOffset, SNAPSHOT_HEADER_BYTES);
+  const version = view.getUint32(VERSION_AT, true);
+  return version === INDEX_VERSION ? null : version;
 }

@@ -3,7 +3,7 @@
 
 /** How a list's file is written. `auto` is settled by the first lines of the file. */
 export type ListFormat =
-  'auto' | 'hosts' | 'domains' | 'wildcard' | 'adblock' | 'dnsmasq' | 'squidguard' | 'rpz';
+  'auto' | 'hosts' | 'domains' | 'wildcard' | 'adblock' | 'dnsmasq' | 'squidguard' | 'rpz' | 'ips';
 
 /** What an entry covers: the name alone, the name and all below it, or an exception to its own list. */
 export type EntryKind = 'exact' | 'suffix' | 'except-exact' | 'except-suffix';
@@ -55,6 +55,15 @@ export type Matches = {
   turn: number;
 };
 
+/** Ranges of addresses of one family: sorted, disjoint, both ends included; each with the set of lists that hold it. */
+export type AddressTable = {
+  readonly count: number;
+  /** one word a range for IPv4, four for IPv6 */
+  readonly first: Uint32Array;
+  readonly last: Uint32Array;
+  readonly set: Uint32Array;
+};
+
 /** A built index over one SharedArrayBuffer; the views are made once by `openIndex` and never written. */
 export type BlockIndex = {
   readonly buffer: SharedArrayBuffer;
@@ -77,4 +86,6 @@ export type BlockIndex = {
   readonly setStart: Uint32Array;
   /** list id * 4 + kind (0 exact, 1 suffix, 2 except-exact, 3 except-suffix) */
   readonly members: Uint32Array;
+  readonly v4: AddressTable;
+  readonly v6: AddressTable;
 };

@@ -1,6 +1,8 @@
 // Addresses and networks as numbers: parsing, one normal form, and finding the narrowest network that holds an
 // address. `::ffff:` forms are the IPv4 address they carry. Nothing here says what a network means.
 
+import { readIpv4, readIpv6 } from '../blocklist/ip-text.ts';
+
 /** An address as 32-bit words: one for IPv4, four for IPv6. */
 export type Address = { readonly family: 4 | 6; readonly words: readonly number[] };
 
@@ -34,50 +36,6 @@ export function parseAddress(text: string): Address | null {
   return word < 0 ? null : { family: 4, words: [word] };
 }
 
-/** Four decimal parts without leading zeros as one number, or -1; read by hand because every new client comes by here. */
-function readIpv4(text: string): number {
-  let word = 0;
-  let part = -1;
-  let dots = 0;
-  for (let i = 0; i <= text.length; i++) {
-    const c = i === text.length ? 46 : text.charCodeAt(i);
-    if (c === 46) {
-      if (part < 0 || ++dots > 4) return -1;
-      word = word * 256 + part;
-      part = -1;
-    } else if (c >= 48 && c <= 57 && part !== 0) {
-      part = Math.max(part, 0) * 10 + c - 48;
-      if (part > 255) return -1;
-    } else return -1;
-  }
-  return dots === 4 ? word : -1;
-}
-
-/** The eight groups of an IPv6 address (RFC 4291, 2.2) as four words, or null. */
-function readIpv6(text: string): number[] | null {
-  const halves = text.split('::');
-  if (halves.length > 2) return null;
-  const groups: number[] = [];
-  let gap = -1;
-  for (const [at, half] of halves.entries()) {
-    if (at === 1) gap = groups.length;
-    if (half === '' && halves.length === 2) continue;
-    const parts = half.split(':');
-    for (const [i, part] of parts.entries()) {
-      if (part.includes('.')) {
-        const word = at === halves.length - 1 && i === parts.length - 1 ? readIpv4(part) : -1;
-        if (word < 0) return null;
-        groups.push(Math.floor(word / 65536), word % 65536);
-      } else if (/^[0-9a-fA-F]{1,4}$/.test(part)) groups.push(parseInt(part, 16));
-      else return null;
-    }
-  }
-  // `::` stands for at least one group of zeros
-  if (gap < 0 ? groups.length !== 8 : groups.length > 7) return null;
-  if (gap >= 0) groups.splice(gap, 0, ...new Array<number>(8 - groups.length).fill(0));
-  return [0, 2, 4, 6].map((i) => (groups[i] ?? 0) * 65536 + (groups[i + 1] ?? 0));
-}
-
 /** The one way an address is written everywhere (RFC 5952 for IPv6), so that equal addresses are equal text. */
 export function formatAddress({ family, words }: Address): string {
   if (family === 4) {
@@ -96,6 +54,21 @@ export function formatAddress({ family, words }: Address): string {
   const text = groups.map((group) => group.toString(16));
   if (start < 0) return text.join(':');
   return `${text.slice(0, start).join(':')}::${text.slice(start + longest).join(':')}`;
+}
+
+/** The address as it stands in a packet: 4 or 16 bytes. */
+export function addressBytes({ words }: Address): Uint8Array {
+  return Uint8Array.from(
+    words.flatMap((word) => [word >>> 24, (word >>> 16) & 255, (word >>> 8) & 255, word & 255]),
+  );
+}
+
+/** The other way round; what has neither 4 nor 16 bytes is read as far as it goes and is no address. */
+export function addressOf(bytes: Uint8Array): Address | null {
+  if (bytes.length !== 4 && bytes.length !== 16) return null;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const words = Array.from({ length: bytes.length / 4 }, (_, i) => view.getUint32(i * 4));
+  return { family: words.length === 1 ? 4 : 6, words };
 }
 
 /** Reads an address or `address/bits`; null when it is neither. */

@@ -60,6 +60,8 @@ export function createListKeeper(deps: {
   if (snapshot !== null && 'index' in snapshot) {
     inForce = { index: snapshot.index, generation: nextGeneration(0) };
     since = now();
+  } else if (snapshot !== null && 'outdated' in snapshot) {
+    log.info({ snapshot: snapshot.outdated }, 'the snapshot is of another version; the lists are read again');
   } else if (snapshot !== null) {
     problems = [snapshot.problem];
     log.error({ problem: snapshot.problem }, 'the snapshot cannot be used; the lists are read again');
@@ -96,10 +98,11 @@ export function createListKeeper(deps: {
       inForce = { index: openIndex(built.buffer), generation: nextGeneration(inForce?.generation ?? 0) };
       since = now();
       await deps.onIndex(inForce.index, inForce.generation);
-      const { names, bytes } = inForce.index;
+      const { names, bytes, v4, v6 } = inForce.index;
       log.info(
         {
           names,
+          addressRanges: v4.count + v6.count,
           lists: built.lists.length,
           bytes,
           generation: inForce.generation,

@@ -14,13 +14,22 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { openIndex } from '../blocklist/open-index.ts';
-import { SNAPSHOT_HEADER_BYTES, checkSnapshot, makeSnapshotHeader } from '../blocklist/snapshot.ts';
+import {
+  SNAPSHOT_HEADER_BYTES,
+  checkSnapshot,
+  makeSnapshotHeader,
+  otherVersion,
+} from '../blocklist/snapshot.ts';
 import type { BlockIndex } from '../blocklist/types.ts';
 
 const READ_STEP = 8 << 20;
 
-/** A snapshot, the reason why there is none that can be used, or null when the file is not there. */
-export type SnapshotRead = { readonly index: BlockIndex } | { readonly problem: string } | null;
+/**
+ * A snapshot, the reason why there is none that can be used, or null when the file is not there. `outdated`: sound, as far as
+ * its head tells, but of another version of the program; it stays where it is until the next one is written over it.
+ */
+export type SnapshotRead =
+  { readonly index: BlockIndex } | { readonly problem: string } | { readonly outdated: string } | null;
 
 const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest();
 
@@ -38,6 +47,8 @@ export function readSnapshot(file: string, now: number): SnapshotRead {
     if (size < SNAPSHOT_HEADER_BYTES) return problem('shorter than a snapshot header');
     const header = new Uint8Array(SNAPSHOT_HEADER_BYTES);
     readSync(fd, header, 0, header.length, 0);
+    const version = otherVersion(header);
+    if (version !== null) return { outdated: `${file} is of version ${version}` };
     const buffer = new SharedArrayBuffer(size - SNAPSHOT_HEADER_BYTES);
     const bytes = new Uint8Array(buffer);
     for (let at = 0; at < bytes.length;) {

@@ -18,7 +18,12 @@ describe('detectFormat', () => {
     ['address=/example.com/0.0.0.0', 'dnsmasq'],
     ['$TTL 60\n@ SOA a. b. 1 2 3 4 5\nexample.com CNAME .', 'rpz'],
     ['*.example.com\n*.b.com\nc.com', 'wildcard'],
-    ['192.0.2.7\n192.0.2.8', 'domains'],
+    ['192.0.2.7\n192.0.2.8', 'ips'],
+    ['\ufeff# c\n192.0.2.7 # one\r\n\n2001:db8::/32\n192.0.2.1-192.0.2.9\n', 'ips'],
+    ['192.0.2.7\n192.0.2.8\nexample.com', 'domains'],
+    ['0.0.0.0 example.com\n192.0.2.7', 'hosts'],
+    ['0.0.0.0/0', 'ips'],
+    ['# nothing', 'domains'],
     ['\r\n0.0.0.0 example.com\r\n', 'hosts'],
   ])('%j is %s', (head, format) => expect(detectFormat(head)).toBe(format));
 
@@ -38,6 +43,28 @@ describe('detectFormat', () => {
   });
 });
 
+describe('files that begin with addresses', () => {
+  const addresses = Array.from({ length: 20_000 }, (_, i) => `192.0.${i >> 8}.${i & 255}`);
+
+  it('are lists of names when a name follows, however late', () => {
+    const { entries, report } = parse('auto', [...addresses, 'example.com']);
+    expect(report).toMatchObject({ format: 'domains', lines: 20_001, taken: 20_001, skipped: 0 });
+    expect(entries[0]).toBe('exact 192.0.0.0');
+    expect(entries.at(-1)).toBe('suffix example.com');
+  });
+
+  it('are lists of addresses when none does', () => {
+    const { entries, report } = parse('auto', ['# addresses', ...addresses, '']);
+    expect(report).toMatchObject({ format: 'ips', lines: 20_002, taken: 20_000, skipped: 0 });
+    expect(entries[0]).toBe('range 192.0.0.0');
+  });
+
+  it('are settled when very many were held back', () => {
+    const { report } = parse('auto', [...Array.from({ length: 420_000 }, () => '192.0.2.7'), 'example.com']);
+    expect(report).toMatchObject({ format: 'ips', taken: 420_000, skipped: 1 });
+  });
+});
+
 describe('hostile files', () => {
   const formats = fc.constantFrom<ListFormat>(
     'auto',
@@ -48,6 +75,7 @@ describe('hostile files', () => {
     'dnsmasq',
     'rpz',
     'squidguard',
+    'ips',
   );
   const piece = fc.oneof(
     fc.string({ unit: 'binary' }),
@@ -69,6 +97,11 @@ describe('hostile files', () => {
       '(',
       ')',
       ' CNAME .',
+      '.rpz-ip',
+      '32.',
+      '/',
+      '-',
+      ':',
       ' ',
       '\t',
       '"',
@@ -86,7 +119,8 @@ describe('hostile files', () => {
         expect(report.lines).toBe(lines.length);
         expect(report.taken).toBe(entries.length);
         expect(Object.values(report.reasons).reduce((sum, count) => sum + count, 0)).toBe(report.skipped);
-        for (const entry of entries) expect(entry).toMatch(/^(except-)?(exact|suffix) [a-z0-9_.:-]{1,253}$/);
+        for (const entry of entries)
+          expect(entry).toMatch(/^(?:(except-)?(exact|suffix) [a-z0-9_.:-]{1,253}|range [0-9a-f.:-]{2,79})$/);
       }),
       { numRuns: 300 },
     );
@@ -103,8 +137,11 @@ describe('hostile files', () => {
       '('.repeat(4096),
       '"'.repeat(4096),
       ' a'.repeat(2048),
+      '-'.repeat(4096),
+      '1.'.repeat(1800) + 'rpz-ip CNAME .',
+      'zz.'.repeat(1300) + 'rpz-ip CNAME .',
     ]) {
-      for (const format of ['hosts', 'domains', 'adblock', 'dnsmasq', 'rpz', 'auto'] as const)
+      for (const format of ['hosts', 'domains', 'adblock', 'dnsmasq', 'rpz', 'ips', 'auto'] as const)
         parse(format, [text]);
     }
     expect(performance.now() - began).toBeLessThan(2000);

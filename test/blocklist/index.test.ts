@@ -320,7 +320,7 @@ describe('openIndex', () => {
   it.each<[string, (all: Uint32Array) => void, string]>([
     ['another file', (all) => (all[0] = 1), 'does not begin as an index'],
     ['another byte order', (all) => (all[0] = 0x53474958), 'another byte order'],
-    ['another version', (all) => (all[1] = 7), 'its version is 7, this program reads 1'],
+    ['another version', (all) => (all[1] = 7), 'its version is 7, this program reads 2'],
     ['another size', (all) => (all[6]! += 5), 'its header speaks of'],
     ['a capacity of nothing', (all) => (all[5] = 0), 'impossible size'],
     ['a capacity beyond the slots', (all) => (all[5] = 1e9), 'impossible size'],

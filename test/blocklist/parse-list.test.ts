@@ -23,6 +23,8 @@ const OPTIONS = 'skip: a rule with options';
 const PATTERN = 'skip: a pattern';
 const REGEX = 'skip: a regular expression';
 const TRIGGER = 'skip: an RPZ trigger or action that is not a blocked name';
+const NO_RANGE = 'skip: not an address or a range of addresses';
+const WIDE = 'skip: a range so wide that it takes in much of the internet';
 const OUTSIDE = 'skip: outside the zone';
 
 describe('domains', () => {
@@ -85,6 +87,75 @@ describe('domains', () => {
     expect(one('domains', line)).toBe(expected);
     expect(one('squidguard', line)).toBe(expected);
     expect(one('wildcard', line)).toBe(expected);
+  });
+});
+
+describe('ips', () => {
+  it.each([
+    ['192.0.2.7', 'range 192.0.2.7'],
+    ['  192.0.2.7\t\r', 'range 192.0.2.7'],
+    ['\ufeff192.0.2.7', 'range 192.0.2.7'],
+    ['192.0.2.7 # one', 'range 192.0.2.7'],
+    ['192.0.2.7#one', 'range 192.0.2.7'],
+    ['192.0.2.0/24 ; SBL1', 'range 192.0.2.0-192.0.2.255'],
+    ['192.0.2.0/24;SBL1', 'range 192.0.2.0-192.0.2.255'],
+    ['192.0.2.77/24', 'range 192.0.2.0-192.0.2.255'],
+    ['192.0.2.7/32', 'range 192.0.2.7'],
+    ['192.0.0.0/8', 'range 192.0.0.0-192.255.255.255'],
+    ['192.0.2.1-192.0.2.9', 'range 192.0.2.1-192.0.2.9'],
+    ['192.0.2.1 - 192.0.2.9', 'range 192.0.2.1-192.0.2.9'],
+    ['0.0.0.0-0.255.255.255', 'range 0.0.0.0-0.255.255.255'],
+    ['255.255.255.255', 'range 255.255.255.255'],
+    ['2001:DB8::7', 'range 2001:db8::7'],
+    ['2001:db8::/32', 'range 2001:db8::-2001:db8:ffff:ffff:ffff:ffff:ffff:ffff'],
+    ['2001:db8::1-2001:db8::9', 'range 2001:db8::1-2001:db8::9'],
+    ['2001:db8::ffff/127', 'range 2001:db8::fffe-2001:db8::ffff'],
+    ['::ffff:192.0.2.7', 'range 192.0.2.7'],
+    ['::ffff:192.0.2.0/120', 'range 192.0.2.0-192.0.2.255'],
+    ['::ffff:c000:207', 'range 192.0.2.7'],
+    ['# 192.0.2.7', ''],
+    ['; 192.0.2.7', ''],
+    ['// 192.0.2.7', ''],
+    ['', ''],
+    ['192.0.2', NO_RANGE],
+    ['192.0.2.256', NO_RANGE],
+    ['192.0.2.07', NO_RANGE],
+    ['192.0.2.7/33', NO_RANGE],
+    ['192.0.2.7/', NO_RANGE],
+    ['192.0.2.7/ 24', NO_RANGE],
+    ['192.0.2.7/-1', NO_RANGE],
+    ['192.0.2.9-192.0.2.1', NO_RANGE],
+    ['192.0.2.1-', NO_RANGE],
+    ['192.0.2.1-2001:db8::1', NO_RANGE],
+    ['192.0.2.1-192.0.2.2-192.0.2.3', NO_RANGE],
+    ['2001:db8::/129', NO_RANGE],
+    ['2001:db8::1::2', NO_RANGE],
+    ['2001:db8:', NO_RANGE],
+    ['fe80::1%eth0', NO_RANGE],
+    ['::ffff:192.0.2.7/32', NO_RANGE],
+    ['example.com', NO_RANGE],
+    ['0.0.0.0 example.com', NO_RANGE],
+    ['192.0.2.7 192.0.2.8', NO_RANGE],
+    ['192.0.2.7:80', NO_RANGE],
+    ['0.0.0.0/0', WIDE],
+    ['128.0.0.0/7', WIDE],
+    ['1.0.0.0-9.0.0.0', WIDE],
+    ['::/0', WIDE],
+    ['2000::/3', WIDE],
+    ['2000::-3fff::', WIDE],
+    [`192.0.2.7 #${'x'.repeat(5000)}`, 'skip: line too long'],
+  ])('%j', (line, expected) => {
+    expect(one('ips', line)).toBe(expected);
+    for (const match of ['suffix', 'exact'] as const) expect(one('ips', line, { match })).toBe(expected);
+  });
+
+  it('tells line and text of what it left out', () => {
+    const { report } = parse('ips', ['192.0.2.1', 'x', '# c', '0.0.0.0/0']);
+    expect(report).toMatchObject({ format: 'ips', lines: 4, taken: 1, skipped: 2 });
+    expect(report.examples).toEqual([
+      { line: 2, text: 'x', why: 'not an address or a range of addresses' },
+      { line: 4, text: '0.0.0.0/0', why: 'a range so wide that it takes in much of the internet' },
+    ]);
   });
 });
 
@@ -205,7 +276,20 @@ describe('rpz', () => {
     ['*.example.com CNAME rpz-passthru.', 'except-suffix example.com'],
     ['example.com CNAME example.com.', 'except-exact example.com'],
     ['example.com CNAME rpz-tcp-only.', TRIGGER],
-    ['24.0.2.0.192.rpz-ip CNAME .', TRIGGER],
+    ['24.0.2.0.192.rpz-ip CNAME .', 'range 192.0.2.0-192.0.2.255'],
+    ['32.7.2.0.192.RPZ-IP CNAME *.', 'range 192.0.2.7'],
+    ['128.1.zz.db8.2001.rpz-ip CNAME .', 'range 2001:db8::1'],
+    ['48.zz.1.db8.2001.rpz-ip CNAME .', 'range 2001:db8:1::-2001:db8:1:ffff:ffff:ffff:ffff:ffff'],
+    ['128.1.zz.rpz-ip CNAME .', 'range ::1'],
+    ['32.7.2.0.192.rpz-ip A 10.0.0.1', 'range 192.0.2.7'],
+    ['33.7.2.0.192.rpz-ip CNAME .', NO_RANGE],
+    ['32.7.2.0.999.rpz-ip CNAME .', NO_RANGE],
+    ['128.zz.zz.db8.2001.rpz-ip CNAME .', NO_RANGE],
+    ['1.0.0.0.0.rpz-ip CNAME .', WIDE],
+    ['rpz-ip CNAME .', TRIGGER],
+    ['32.rpz-ip CNAME .', TRIGGER],
+    ['32.7.2.0.192.rpz-ip CNAME rpz-passthru.', TRIGGER],
+    ['32.7.2.0.192.rpz-client-ip CNAME .', TRIGGER],
     ['ns.example.com.rpz-nsdname CNAME .', TRIGGER],
     ['example.com TXT "block (me"', SETTING],
     ['example.com', SETTING],

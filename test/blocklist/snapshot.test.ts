@@ -28,7 +28,7 @@ describe('checkSnapshot', () => {
     ['line ends rewritten', altered(6, 0x0a), LENGTH, sum, /not a snapshot/],
     ['a short foreign file', Uint8Array.of(0x7f, 0x45), 0, sum, /not a snapshot/],
     ['cut within the head', sound.subarray(0, 40), 0, sum, /cut short: 40 bytes/],
-    ['another version', altered(8, 9), LENGTH, sum, /version 9, this program reads version 1/],
+    ['another version', altered(8, 9), LENGTH, sum, /version 9, this program reads version 2/],
     ['cut within the index', sound, 1000, sum, /cut short: 1000 of 5000000000 bytes/],
     ['too long', sound, LENGTH + 1, sum, /5000000001 bytes where 5000000000 were written/],
     ['index altered', sound, LENGTH, sum.map((b, i) => (i === 31 ? b ^ 1 : b)), /checksum differs/],
