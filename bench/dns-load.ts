@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { createIndexBuilder } from '../src/blocklist/build-index.ts';
 import { openIndex } from '../src/blocklist/open-index.ts';
 import { createDnsHandler } from '../src/dns/handle.ts';
-import { openDnsUdp } from '../src/dns/server-udp.ts';
+import { openDnsUdpDgram } from '../src/dns/udp-dgram.ts';
 import { createEngine } from '../src/policy/engine.ts';
 import type { PolicyModel } from '../src/policy/types.ts';
 import { createExchange } from '../src/resolver/exchange.ts';
@@ -127,7 +127,7 @@ async function runGateway(upstreamPort: number): Promise<{ port: number; handled
       allowPrivate: [],
     },
   });
-  const server = await openDnsUdp({ address: HOST, port: 0, handler });
+  const server = await openDnsUdpDgram({ address: HOST, port: 0, handler });
   return { port: server.port, handled: () => handled };
 }
 

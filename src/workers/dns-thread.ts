@@ -3,7 +3,7 @@
 import { createDnsHandler } from '../dns/handle.ts';
 import type { DnsHandler, DnsSettings } from '../dns/types.ts';
 import { openDnsTcp } from '../dns/server-tcp.ts';
-import { openDnsUdp } from '../dns/server-udp.ts';
+import { openDnsUdpDgram } from '../dns/udp-dgram.ts';
 import type { Exchange } from '../resolver/types.ts';
 import { runDataThread } from './data-thread.ts';
 import type { DataSettings } from './messages.ts';
@@ -40,7 +40,7 @@ await runDataThread(async ({ start, engine, record, now, log }) => {
   };
   const servers = await Promise.all(
     start.listen.flatMap(({ address, port }) => [
-      openDnsUdp({ address, port, handler: current, reusePort: true, log }),
+      openDnsUdpDgram({ address, port, handler: current, reusePort: true, log }),
       openDnsTcp({ address, port, handler: current, reusePort: true, log }),
     ]),
   );

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { createIndexBuilder } from '../../src/blocklist/build-index.ts';
 import { openIndex } from '../../src/blocklist/open-index.ts';
 import { createDnsHandler } from '../../src/dns/handle.ts';
-import { openDnsUdp } from '../../src/dns/server-udp.ts';
+import { openDnsUdpDgram } from '../../src/dns/udp-dgram.ts';
 import { createEngine } from '../../src/policy/engine.ts';
 import type { Decision, Engine, PolicyModel } from '../../src/policy/types.ts';
 import { createExchange } from '../../src/resolver/exchange.ts';
@@ -88,7 +88,7 @@ async function gateway(model: PolicyModel | null = MODEL): Promise<Gateway> {
     now: () => now,
     settings: SETTINGS,
   });
-  const server = await openDnsUdp({ address: '127.0.0.1', port: 0, handler });
+  const server = await openDnsUdpDgram({ address: '127.0.0.1', port: 0, handler });
   open.push(server, exchange, upstream);
   return {
     engine,

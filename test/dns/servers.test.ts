@@ -6,7 +6,7 @@ import type { Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openDnsTcp } from '../../src/dns/server-tcp.ts';
 import type { DnsTcpOptions } from '../../src/dns/server-tcp.ts';
-import { openDnsUdp } from '../../src/dns/server-udp.ts';
+import { openDnsUdpDgram } from '../../src/dns/udp-dgram.ts';
 import type { DnsHandler, DnsServer } from '../../src/dns/types.ts';
 import { createExchange } from '../../src/resolver/exchange.ts';
 import { createRandomIds } from '../../src/resolver/random-ids.ts';
@@ -48,7 +48,7 @@ async function gateway(tcp: Partial<DnsTcpOptions> = {}): Promise<{
   return {
     upstream,
     handler,
-    udp: kept(await openDnsUdp(at)),
+    udp: kept(await openDnsUdpDgram(at)),
     tcp: kept(await openDnsTcp({ ...at, ...tcp })),
   };
 }
@@ -120,13 +120,13 @@ describe('over UDP', () => {
 
   it('over IPv6', async () => {
     const { handler } = rig({ rule });
-    const server = kept(await openDnsUdp({ address: '::1', port: 0, handler }));
+    const server = kept(await openDnsUdpDgram({ address: '::1', port: 0, handler }));
     expect(await askUdp(server.port, query('bet.example'), '::1')).toMatchObject({ rcodeNumber: 3 });
   });
 
   it('tells clients apart by their address', async () => {
     const { handler } = rig({ rule: (_name, client) => (client.group === 'group-2' ? BLOCK : ALLOW) });
-    const server = kept(await openDnsUdp({ address: '127.0.0.1', port: 0, handler }));
+    const server = kept(await openDnsUdpDgram({ address: '127.0.0.1', port: 0, handler }));
     expect(await askUdp(server.port, query('x.example'), '127.0.0.1', '127.0.0.2')).toMatchObject({
       rcodeNumber: 3,
     });
@@ -178,7 +178,7 @@ describe('over UDP', () => {
     } as typeof original;
     let server: DnsServer;
     try {
-      server = kept(await openDnsUdp({ address: '127.0.0.1', port: 0, handler }));
+      server = kept(await openDnsUdpDgram({ address: '127.0.0.1', port: 0, handler }));
     } finally {
       UdpSocketPrototype.bind = original;
     }
@@ -195,12 +195,12 @@ describe('over UDP', () => {
 
   it('two share a port by reusePort, and an address that is taken is an error', async () => {
     const { handler } = rig({ rule });
-    const first = kept(await openDnsUdp({ address: '127.0.0.1', port: 0, handler, reusePort: true }));
+    const first = kept(await openDnsUdpDgram({ address: '127.0.0.1', port: 0, handler, reusePort: true }));
     const second = kept(
-      await openDnsUdp({ address: '127.0.0.1', port: first.port, handler, reusePort: true }),
+      await openDnsUdpDgram({ address: '127.0.0.1', port: first.port, handler, reusePort: true }),
     );
     expect(second.port).toBe(first.port);
-    await expect(openDnsUdp({ address: '127.0.0.1', port: first.port, handler })).rejects.toThrow(
+    await expect(openDnsUdpDgram({ address: '127.0.0.1', port: first.port, handler })).rejects.toThrow(
       'EADDRINUSE',
     );
   });

@@ -1,5 +1,5 @@
-// DNS over UDP on one address by `dgram`. What it offers is a `DnsServer` opened from `DnsServerOptions`, and nothing in the
-// handler knows of sockets, so that another way of reading datagrams can stand beside it.
+// DNS over UDP on one address by Node's own sockets, one call for each datagram: for machines on which batched calls
+// (udp-batch.ts) do not work. Nothing in the handler knows which of the two it is.
 
 import { createSocket } from 'node:dgram';
 import type { SocketOptions } from 'node:dgram';
@@ -13,7 +13,7 @@ const MAX_WAITING = 1024;
 const MAPPED = '::ffff:';
 
 /** Resolves when the socket is bound; rejects with the system's error when the address cannot be had. */
-export async function openDnsUdp(options: DnsServerOptions): Promise<DnsServer> {
+export async function openDnsUdpDgram(options: DnsServerOptions): Promise<DnsServer> {
   const { address, handler } = options;
   const type = isIP(address) === 6 ? 'udp6' : 'udp4';
   const family = type === 'udp6' ? 6 : 4;
