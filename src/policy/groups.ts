@@ -34,14 +34,7 @@ export const FAR = 0xffff;
 
 /** Settings of which the nearest group of the chain that says something is heard. */
 type Inherited =
-  | 'identity'
-  | 'default'
-  | 'fail'
-  | 'directIp'
-  | 'bypass'
-  | 'safeSearch'
-  | 'video'
-  | 'httpsRecords';
+  'identity' | 'default' | 'fail' | 'directIp' | 'bypass' | 'safeSearch' | 'video' | 'httpsRecords';
 
 /** What a group is when the policy has no such group: the strictest there is. */
 const STRICTEST: GroupModel = { label: 'Unregistered', ratings: {}, allow: [], deny: [], default: 'block' };

@@ -75,7 +75,8 @@ export function rewritten(
 
 /** `Google is held to safe search (ks2)` */
 export function ruleOf(engine: SearchEngine, group: Group): string {
-  if (engine.strict === null) return `${engine.title} has no safe search that can be relied on (${group.name})`;
+  if (engine.strict === null)
+    return `${engine.title} has no safe search that can be relied on (${group.name})`;
   return engine.kind === 'video'
     ? `${engine.title} is held to restricted video, ${group.video} (${group.name})`
     : `${engine.title} is held to safe search (${group.name})`;
