@@ -9,17 +9,20 @@ import type { Verdict } from './types.ts';
  * An allow or an override of a name covers what its chain needs, never a sealed name. A chain may pass through names that
  * no list knows, such as a content network's, even where unknown names are blocked: the name asked for was allowed. A
  * rewrite led to a name that the gateway chose itself, so it covers its chain as an allow list does.
+ *
+ * The same holds for the addresses at the end: `decide` says null of one that no list holds.
  */
 export function decideChain<Name>(
   verdict: Verdict,
   chain: readonly Name[],
-  decide: (name: Name) => Verdict,
+  decide: (name: Name) => Verdict | null,
 ): Verdict {
   const rewrites = verdict.action === 'rewrite';
   if (verdict.action !== 'allow' && !rewrites) return verdict;
   let { until } = verdict;
   for (const name of chain) {
     const target = decide(name);
+    if (target === null) continue;
     if (target.action === 'allow' || target.action === 'rewrite') {
       if (target.until !== null && (until === null || target.until < until)) until = target.until;
       continue;

@@ -1,6 +1,7 @@
 // The order of decisions. One function walks it for every query; given a trace it also tells each step, so that what is
 // explained and what is decided cannot differ. Steps 5 and 6 are kept free for filter-off and lessons.
 
+import { addAddressLists } from '../blocklist/lookup-address.ts';
 import { lookup } from '../blocklist/lookup.ts';
 import type { NameHashes } from '../blocklist/types.ts';
 import { CIRCUMVENTION, type CircumventionName } from './circumvention.ts';
@@ -17,8 +18,11 @@ import { createTracer, type Tracer } from './trace.ts';
 import type { Client, TraceStep, Verdict } from './types.ts';
 import * as cause from './verdicts.ts';
 
-/** The query as the engine hands it over: hashes under the scene's seed, and whether it was asked for by address. */
-export type Asked = { readonly hashes: NameHashes; byAddress: boolean };
+/**
+ * The query as the engine hands it over: hashes under the scene's seed, whether it was asked for by address, and the address,
+ * if it is one: 4 or 16 bytes.
+ */
+export type Asked = { readonly hashes: NameHashes; byAddress: boolean; address: Uint8Array | null };
 
 /**
  * Decides a query at `now` (UTC ms). With `host` the steps are told too, into `steps`.
@@ -51,6 +55,7 @@ function decideName(
   const { hashes } = asked;
   const ratings = scene.ratings[group.index] as readonly CompiledRating[];
   lookup(scene.index, hashes, matches);
+  if (asked.address !== null) addAddressLists(scene.index, asked.address, hashes.count - 1, matches);
 
   const sealed = findSealed(scene, ratings);
   if (sealed >= 0) {

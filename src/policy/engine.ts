@@ -2,13 +2,15 @@
 // answers for everything that can go wrong with them. The order of decisions is decide.ts's.
 
 import { createNameHashes, hashName, hashWireName } from '../blocklist/hash.ts';
+import { addAddressLists, findAddressSet, holdsAddresses } from '../blocklist/lookup-address.ts';
 import { createMatches, lookup } from '../blocklist/lookup.ts';
 import { isIpLiteral, suffixName } from '../blocklist/names.ts';
 import type { BlockIndex, ListInfo, Seed } from '../blocklist/types.ts';
 import { inventClient, resolveClient } from './clients.ts';
 import { compilePolicy, type CompiledPolicy } from './compile.ts';
-import { decide } from './decide.ts';
+import { decide, type Asked } from './decide.ts';
 import { createDecisionMemo } from './decision-memo.ts';
+import { addressBytes, addressOf, formatAddress, parseAddress } from './networks.ts';
 import { compileOverrides } from './overrides.ts';
 import { createScene, setSceneOverrides, type Scene } from './scene.ts';
 import { localName } from './suffix-table.ts';
@@ -44,7 +46,9 @@ export function createEngine(deps: { seed: Seed; onError?: (error: unknown) => v
   // the pair in force before, kept for groups that fail to last-good until the current one has proved itself
   let previous: Holding | null = null;
   const generations = { policy: 0, index: 0, overrides: 0 };
-  const asked = { hashes: createNameHashes(), byAddress: false };
+  const asked: Asked = { hashes: createNameHashes(), byAddress: false, address: null };
+  // of its own, so that deciding the addresses of an answer leaves the hashes of its name alone
+  const found: Asked = { hashes: createNameHashes(), byAddress: false, address: null };
   const matches = createMatches();
   const memo = createDecisionMemo();
   let epoch = 0;
@@ -117,6 +121,7 @@ export function createEngine(deps: { seed: Seed; onError?: (error: unknown) => v
     if (known !== null) return known;
     try {
       asked.byAddress = false;
+      asked.address = null;
       const verdict = settled(current, decide(current.scene, asked, client, now, null, ''));
       memo.keep(l, h, profile, now, verdict);
       return verdict;
@@ -149,9 +154,22 @@ export function createEngine(deps: { seed: Seed; onError?: (error: unknown) => v
   ): Verdict {
     const name = localName(host);
     if (name === null) return stop(steps, refuse(client, 'malformed'));
-    asked.byAddress = isIpLiteral(name);
+    asked.address = bytesOf(name);
+    asked.byAddress = asked.address !== null;
     hashName(scene.policy.seed, name, asked.hashes);
     return decide(scene, asked, client, now, steps, name);
+  }
+
+  function addressVerdict({ scene }: Holding, bytes: Uint8Array, client: Client, now: number): Verdict {
+    const address = addressOf(bytes);
+    const text = address === null ? '' : formatAddress(address);
+    hashName(scene.policy.seed, text, found.hashes);
+    found.address = bytes;
+    return decide(scene, found, client, now, null, text);
+  }
+
+  function rescueAddress(error: unknown, bytes: Uint8Array, client: Client, now: number): Verdict {
+    return rescue(error, client, (last) => addressVerdict(last, bytes, client, now));
   }
 
   /** A verdict that came before the first step could be taken, told as that step. */
@@ -188,6 +206,9 @@ export function createEngine(deps: { seed: Seed; onError?: (error: unknown) => v
     generations,
     get epoch() {
       return epoch;
+    },
+    get seed() {
+      return seed();
     },
     hashes: asked.hashes,
     hash,
@@ -230,6 +251,16 @@ export function createEngine(deps: { seed: Seed; onError?: (error: unknown) => v
       return (policy.groups.get(client.group) ?? policy.unknown).traits;
     },
     decideHost: (host, client, now) => decideHost(host, client, now, null),
+    hasAddressLists: () => index !== null && holdsAddresses(index),
+    decideAddress(bytes, client, now) {
+      if (current === null) return refuse(client, policy === null ? 'no-policy' : 'no-index');
+      if (findAddressSet(current.scene.index, bytes) === 0) return null;
+      try {
+        return settled(current, addressVerdict(current, bytes, client, now));
+      } catch (error) {
+        return rescueAddress(error, bytes, client, now);
+      }
+    },
     explain(host, client, now) {
       const trace: TraceStep[] = [];
       return { verdict: decideHost(host, client, now, trace), trace };
@@ -239,14 +270,22 @@ export function createEngine(deps: { seed: Seed; onError?: (error: unknown) => v
       if (index === null || name === null) return [];
       hashName(index.seed, name, asked.hashes);
       lookup(index, asked.hashes, matches);
-      const found: { list: ListInfo; name: string }[] = [];
+      const bytes = bytesOf(name);
+      if (bytes !== null) addAddressLists(index, bytes, asked.hashes.count - 1, matches);
+      const held: { list: ListInfo; name: string }[] = [];
       for (let i = 0; i < matches.count; i++) {
         const list = index.lists[matches.lists[i] as number];
-        if (list !== undefined) found.push({ list, name: suffixName(name, matches.suffix[i] as number) });
+        if (list !== undefined) held.push({ list, name: suffixName(name, matches.suffix[i] as number) });
       }
-      return found;
+      return held;
     },
     clientFor: (who) => (policy === null ? null : inventClient(policy, who)),
     model: () => policy?.model ?? null,
   };
+}
+
+/** The bytes of an address as `localName` writes it; null for a name. */
+function bytesOf(name: string): Uint8Array | null {
+  const address = isIpLiteral(name) ? parseAddress(name) : null;
+  return address === null ? null : addressBytes(address);
 }

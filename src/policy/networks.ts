@@ -63,11 +63,12 @@ export function addressBytes({ words }: Address): Uint8Array {
   );
 }
 
-/** The other way round; what has neither 4 nor 16 bytes is read as far as it goes and is no address. */
+/** The other way round, null when there are neither 4 nor 16 bytes; `::ffff:` forms are the IPv4 address they carry. */
 export function addressOf(bytes: Uint8Array): Address | null {
   if (bytes.length !== 4 && bytes.length !== 16) return null;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const words = Array.from({ length: bytes.length / 4 }, (_, i) => view.getUint32(i * 4));
+  if (words[0] === 0 && words[1] === 0 && words[2] === 0xffff) return { family: 4, words: words.slice(3) };
   return { family: words.length === 1 ? 4 : 6, words };
 }
 

@@ -1,6 +1,6 @@
 // The words of the policy room, shared by every room above it. Types and frozen codes only: no behaviour.
 
-import type { BlockIndex, ListInfo, NameHashes } from '../blocklist/types.ts';
+import type { BlockIndex, ListInfo, NameHashes, Seed } from '../blocklist/types.ts';
 
 export type Channel = 'dns' | 'http' | 'connect' | 'tls' | 'web';
 
@@ -211,6 +211,8 @@ export type Engine = {
   client(address: string, clientId?: string | null): Client;
   /** grows with every change of what is in force; clients and profiles of another epoch are to be asked for anew */
   readonly epoch: number;
+  /** the secret that names are hashed with; another one only in another epoch */
+  readonly seed: Seed;
   /** hashes of the name that `hash` read last */
   readonly hashes: NameHashes;
   /** hashes an uncompressed name in wire form into `hashes`; the offset after it, or -1 when it is malformed */
@@ -225,6 +227,10 @@ export type Engine = {
   traits(client: Client): Traits;
   /** a canonical name or an IP literal without brackets */
   decideHost(host: string, client: Client, now: number, channel: Channel): Verdict;
+  /** whether any list holds addresses, so that it is worth asking `decideAddress` */
+  hasAddressLists(): boolean;
+  /** an address (4 or 16 bytes) that an answer leads to; null when no list holds it. Leaves `hashes` alone */
+  decideAddress(bytes: Uint8Array, client: Client, now: number): Verdict | null;
   explain(
     host: string,
     client: Client,
