@@ -137,6 +137,7 @@ export function serveConnection(shared: Shared, socket: Socket, onGone: () => vo
       channel: ask.channel,
       verdict: ask.verdict,
       chain: [],
+      addresses: [],
       end: (verdict) => cutOff(ask, verdict, framing),
     };
     current = { ask, open };
@@ -145,7 +146,8 @@ export function serveConnection(shared: Shared, socket: Socket, onGone: () => vo
     else
       void shared.reach.resolve(target).then((found) => {
         if (current?.ask !== ask) return; // the client has gone, or it was cut off
-        const verdict = live.follow(open, found.chain);
+        const addresses = 'status' in found.to ? [] : found.to;
+        const verdict = live.follow(open, found.chain, addresses);
         if (verdict.action !== 'allow') {
           ask.verdict = verdict;
           block(ask, framing);

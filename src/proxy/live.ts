@@ -2,6 +2,7 @@
 // themselves at the time their verdict runs out, with one timer for all.
 
 import { decideChain } from '../policy/chain.ts';
+import { addressBytes, parseAddress } from '../policy/networks.ts';
 import type { Channel, Engine, Verdict } from '../policy/types.ts';
 
 export type Open = {
@@ -11,6 +12,8 @@ export type Open = {
   verdict: Verdict;
   /** the names that `host` led through, decided with it */
   chain: readonly string[];
+  /** the addresses at its end, decided with it */
+  addresses: readonly string[];
   /** what was let through may not go on */
   end(verdict: Verdict): void;
 };
@@ -18,8 +21,11 @@ export type Open = {
 export type Live = {
   add(open: Open): void;
   remove(open: Open): void;
-  /** decides with the names that the host turned out to lead through; what comes out may be a block, which ends nothing */
-  follow(open: Open, chain: readonly string[]): Verdict;
+  /**
+   * Decides with the names that the host turned out to lead through and the addresses it leads to; what comes out may be a
+   * block, which ends nothing.
+   */
+  follow(open: Open, chain: readonly string[], addresses: readonly string[]): Verdict;
   /** decides everything again */
   recheck(now: number): void;
   readonly count: number;
@@ -35,10 +41,15 @@ export function createLive(deps: { engine: Engine; now: () => number }): Live {
   let timer: NodeJS.Timeout | null = null;
   let due = Infinity;
 
-  const decide = ({ host, chain, clientAddress, channel }: Open, now: number): Verdict => {
+  const decide = ({ host, chain, addresses, clientAddress, channel }: Open, now: number): Verdict => {
     const client = engine.client(clientAddress);
     const verdict = engine.decideHost(host, client, now, channel);
-    return decideChain(verdict, chain, (name) => engine.decideHost(name, client, now, channel));
+    const named = decideChain(verdict, chain, (name) => engine.decideHost(name, client, now, channel));
+    if (!engine.hasAddressLists()) return named;
+    return decideChain(named, addresses, (text) => {
+      const address = parseAddress(text);
+      return address === null ? null : engine.decideAddress(addressBytes(address), client, now);
+    });
   };
 
   const decideAgain = (which: readonly Open[], now: number) => {
@@ -83,9 +94,10 @@ export function createLive(deps: { engine: Engine; now: () => number }): Live {
     remove(open) {
       all.delete(open);
     },
-    follow(open, chain) {
-      if (chain.length === 0) return open.verdict;
+    follow(open, chain, addresses) {
       open.chain = chain;
+      open.addresses = addresses;
+      if (chain.length === 0 && !engine.hasAddressLists()) return open.verdict;
       const verdict = decide(open, deps.now());
       if (verdict.action !== 'allow') return verdict;
       open.verdict = { ...open.verdict, until: verdict.until };
