@@ -215,6 +215,25 @@ export function decodeDecision(bytes: Uint8Array, offset: number, length: number
   };
 }
 
+/** The event with what was counted in it while it waited. */
+export function withMore(
+  event: DecodedDecision,
+  more: {
+    readonly count: number;
+    readonly bytesIn: number;
+    readonly bytesOut: number;
+    readonly micros: number;
+  },
+): DecodedDecision {
+  return {
+    ...event,
+    count: event.count + more.count,
+    bytesIn: event.bytesIn + more.bytesIn,
+    bytesOut: event.bytesOut + more.bytesOut,
+    durationMs: Math.max(event.durationMs, more.micros / 1000),
+  };
+}
+
 type Cursor = { readonly bytes: Uint8Array; pos: number; readonly end: number; bad: boolean };
 
 /** Seven bits a byte, low first, at most eight bytes (2^53). What is not a positive number is written as 0. */

@@ -2,7 +2,7 @@
 // spilled, writes each batch as one transaction, and keeps the database within its limits.
 
 import { parentPort, workerData } from 'node:worker_threads';
-import { decodeDecision, type DecodedDecision } from '../audit/event.ts';
+import { decodeDecision, withMore, type DecodedDecision } from '../audit/event.ts';
 import { openStore } from '../audit/store.ts';
 import type { AuditThreadStart, FromAuditWriter, ToAuditWriter } from './messages.ts';
 import { heapStats } from './heap-stats.ts';
@@ -27,13 +27,15 @@ let undecodable = 0;
 function takeBatch(): number {
   const batch: DecodedDecision[] = [];
   for (const ring of rings) {
-    ring.drain(BATCH_EVENTS - batch.length, (bytes, offset, length) => {
+    ring.drain(BATCH_EVENTS - batch.length, (bytes, offset, length, added) => {
       const decision = decodeDecision(bytes, offset, length);
       if (decision === null) undecodable += 1;
-      else batch.push(decision);
+      else batch.push(added === null ? decision : withMore(decision, added));
     });
   }
   if (batch.length > 0) store.write(batch);
+  // Not before: until they are written, a successor of this thread must find them again.
+  for (const ring of rings) ring.release();
   return batch.length;
 }
 

@@ -2,20 +2,21 @@
 // and the orderly end. What a thread listens on and answers is its own (dns-thread.ts, proxy-thread.ts).
 
 import { parentPort, workerData } from 'node:worker_threads';
-import { encodeDecision, mustKeep } from '../audit/event.ts';
-import { createSpill } from '../audit/spill.ts';
 import { openIndex } from '../blocklist/open-index.ts';
 import { createEngine } from '../policy/engine.ts';
-import type { Decision, Engine } from '../policy/types.ts';
+import type { Decision, DnsNote, Engine } from '../policy/types.ts';
 import type { DataThreadStart, FromThread, ToDataThread, Update } from './messages.ts';
 import { createCollector } from './collect-garbage.ts';
 import { heapStats } from './heap-stats.ts';
-import { openRingProducer } from './ring.ts';
+import { createRecorder } from './recorder.ts';
 
 export type DataContext = {
   readonly start: DataThreadStart;
   readonly engine: Engine;
+  /** one decision, one event in the audit log */
   readonly record: (decision: Decision) => void;
+  /** a DNS decision, counted with those like it */
+  readonly note: DnsNote;
   readonly now: () => number;
   readonly log: (level: 'info' | 'warn' | 'error', msg: string, fields?: Record<string, unknown>) => void;
 };
@@ -29,37 +30,8 @@ export type DataRunning = {
 };
 
 const EVERY_MS = 1_000;
-
-function createRecorder(start: DataThreadStart, log: DataContext['log']) {
-  const ring = openRingProducer(start.ring, encodeDecision);
-  const spill = createSpill({ dir: start.spillDir, name: start.name, now: Date.now });
-  let dropped = 0;
-  let spilled = 0;
-  let lost = 0;
-  return {
-    record(decision: Decision): void {
-      if (ring.write(decision)) return;
-      if (!mustKeep(decision)) {
-        dropped += 1;
-        return;
-      }
-      if (spill.append(decision)) {
-        spilled += 1;
-        return;
-      }
-      if (lost === 0)
-        log('error', 'a block could not be kept for the audit log: its ring and its spill are full');
-      lost += 1;
-    },
-    /** hands what was spilled to the writer */
-    roll: () => spill.roll(),
-    stats: (): Record<string, number> => ({
-      audit_dropped: dropped,
-      audit_spilled: spilled,
-      audit_lost: lost,
-    }),
-  };
-}
+/** How long the end of a thread waits for the audit writer to make room for what was counted. */
+const FINISH_MS = 400;
 
 function putInForce(engine: Engine, update: Update): void {
   switch (update.kind) {
@@ -83,23 +55,30 @@ export async function runDataThread(run: (context: DataContext) => Promise<DataR
   const start = workerData as DataThreadStart;
   const send = (message: FromThread): void => port.postMessage(message);
   const log: DataContext['log'] = (level, msg, fields = {}) => send({ kind: 'log', level, msg, fields });
-  const recorder = createRecorder(start, log);
   const engine = createEngine({
     seed: start.inForce.seed,
     onError: (error) => log('error', 'deciding', { err: String(error) }),
   });
+  const recorder = createRecorder({ start, generations: engine.generations, now: Date.now, log });
   const { policy, overrides, index } = start.inForce;
   putInForce(engine, { kind: 'policy', policy });
   putInForce(engine, { kind: 'overrides', overrides });
   if (index !== null) putInForce(engine, { kind: 'index', index });
 
-  const running = await run({ start, engine, record: recorder.record, now: Date.now, log });
+  const running = await run({
+    start,
+    engine,
+    record: recorder.record,
+    note: recorder.note,
+    now: Date.now,
+    log,
+  });
 
   const collector = createCollector();
   const sendStats = (): void =>
     send({ kind: 'stats', stats: { ...running.stats(), ...recorder.stats(), ...heapStats() } });
   const timer = setInterval(() => {
-    recorder.roll();
+    recorder.turn();
     sendStats();
   }, EVERY_MS);
   port.on('message', (message: ToDataThread) => {
@@ -113,11 +92,13 @@ export async function runDataThread(run: (context: DataContext) => Promise<DataR
       return;
     }
     clearInterval(timer);
-    void running.drain(message.graceMs).finally(() => {
-      recorder.roll();
-      sendStats();
-      port.close();
-    });
+    void running
+      .drain(message.graceMs)
+      .finally(() => recorder.finish(FINISH_MS))
+      .finally(() => {
+        sendStats();
+        port.close();
+      });
   });
   send({ kind: 'ready' });
 }
