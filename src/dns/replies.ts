@@ -181,7 +181,7 @@ export function appendOpt(
 }
 
 /** Header and the asker's question, letter for letter; opcode, RD and CD are the asker's, RA is ours. */
-function beginReply(out: Uint8Array, base: number, packet: Uint8Array, query: Query, rcode: number): number {
+export function beginReply(out: Uint8Array, base: number, packet: Uint8Array, query: Query, rcode: number): number {
   putUint16(out, base, query.id);
   putUint16(out, base + 2, 0x8080 | (query.flags & 0x7910) | rcode);
   putUint16(out, base + 4, query.questionEnd > QUESTION ? 1 : 0);

@@ -1,0 +1,215 @@
+// The school's own names as a table to be asked for every query, and their answers in wire form. A name is found by the
+// hashes that the policy made of it; with no records at all that is one comparison. What may be written is checked before.
+
+import { createNameHashes, hashName } from '../blocklist/hash.ts';
+import type { NameHashes, Seed } from '../blocklist/types.ts';
+import { parseAddress } from '../policy/networks.ts';
+import { createSuffixTable, findRow } from '../policy/suffix-table.ts';
+import type { SuffixTable } from '../policy/suffix-table.ts';
+import { reverseName } from '../resolver/local-record.ts';
+import type { LocalData, LocalRecord, RecordType } from '../resolver/local-record.ts';
+import { recordBytes } from './record-bytes.ts';
+import { specialName } from './special-names.ts';
+import { NOERROR, NXDOMAIN } from './wire.ts';
+
+/** The records of one type at one name. */
+export type RecordSet = { readonly ttl: number; readonly data: readonly Uint8Array[] };
+
+/** A name that is answered here: what it has, or that it has nothing. Read only once compiled. */
+export type LocalName = {
+  readonly rcode: typeof NOERROR | typeof NXDOMAIN;
+  /** by the number of the type */
+  readonly sets: ReadonlyMap<number, RecordSet>;
+  /** where its CNAME leads, when that is a local name too */
+  readonly target: LocalName | null;
+  /** how many labels the zone has that it is in; 0 when it is in none, and so stands for itself */
+  readonly zone: number;
+  /** it is itself a zone of the school */
+  readonly apex: boolean;
+};
+
+export type LocalRecords = {
+  readonly names: number;
+  readonly table: SuffixTable;
+  /** by row: the answer to the name itself, or null when an upstream is to say */
+  readonly exact: readonly (LocalName | null)[];
+  /** by row: the answer to names below it that have no row */
+  readonly below: readonly (LocalName | null)[];
+  /** whether any row has a say in the names below it */
+  readonly deep: boolean;
+  /** no row's name has more labels */
+  readonly labels: number;
+};
+
+const TYPE_NUMBERS: Readonly<Record<RecordType, number>> = {
+  A: 1,
+  CNAME: 5,
+  PTR: 12,
+  MX: 15,
+  TXT: 16,
+  AAAA: 28,
+  SRV: 33,
+};
+
+/** What `dns.forward` names is not ours, unless a record or a deeper zone says so. */
+export type LocalSource = LocalData & { readonly forward: readonly string[] };
+
+type Draft = {
+  rcode: LocalName['rcode'];
+  sets: Map<number, { ttl: number; data: Uint8Array[] }>;
+  target: LocalName | null;
+  zone: number;
+  apex: boolean;
+  leadsTo: string | null;
+};
+
+/** The answer for the name of these hashes, or null when it is not one of the school's. */
+export function findLocal(records: LocalRecords, hashes: NameHashes): LocalName | null {
+  if (records.names === 0 || hashes.count === 0) return null;
+  const { table } = records;
+  const last = hashes.count - 1;
+  if (last < records.labels) {
+    const row = findRow(table, hashes, last);
+    if (row >= 0) return records.exact[row] as LocalName | null;
+  }
+  if (!records.deep) return null;
+  for (let suffix = Math.min(last, records.labels) - 1; suffix >= 0; suffix--) {
+    const row = findRow(table, hashes, suffix);
+    if (row >= 0) return records.below[row] as LocalName | null;
+  }
+  return null;
+}
+
+/** Builds the table. Records that name the same are answered together; of several TTLs the least counts (RFC 2181, 5.2). */
+export function compileLocalRecords(source: LocalSource, seed: Seed): LocalRecords {
+  const zones = new Set(source.authoritative);
+  const forwarded = new Set(source.forward);
+  /** The zone that a name is in, or null when it is in none or in one that is asked elsewhere. */
+  const zoneOf = (name: string): string | null => {
+    for (let at = name; ; at = above(at)) {
+      if (zones.has(at)) return at;
+      if (at === '' || forwarded.has(at)) return null;
+    }
+  };
+  const isForwarded = (name: string): boolean => {
+    for (let at = name; at !== ''; at = above(at)) {
+      if (forwarded.has(at)) return true;
+      if (zones.has(at)) return false;
+    }
+    return false;
+  };
+  /** labels of the zone for the SOA of a negative answer */
+  const soaOf = (name: string): number => {
+    const zone = zoneOf(name);
+    return zone === null ? (specialName(name)?.zone ?? 0) : labelsOf(zone);
+  };
+
+  const names = new Map<string, Draft>();
+  const wildcards = new Map<string, Draft>();
+  const draftIn = (drafts: Map<string, Draft>, name: string): Draft => {
+    let draft = drafts.get(name);
+    if (draft === undefined) drafts.set(name, (draft = emptyName(NOERROR, soaOf(name), zones.has(name))));
+    return draft;
+  };
+  const add = ({ name, type, value, ttl }: LocalRecord): void => {
+    const wild = name.startsWith('*.');
+    const draft = wild ? draftIn(wildcards, name.slice(2)) : draftIn(names, name);
+    if (wild) draft.apex = false;
+    if (wild && zoneOf(name.slice(2)) === null) draft.zone = 0;
+    if (type === 'CNAME') draft.leadsTo = value;
+    const number = TYPE_NUMBERS[type];
+    const set = draft.sets.get(number);
+    if (set === undefined) draft.sets.set(number, { ttl, data: [recordBytes(type, value)] });
+    else {
+      set.ttl = Math.min(set.ttl, ttl);
+      set.data.push(recordBytes(type, value));
+    }
+  };
+  source.records.forEach(add);
+  for (const record of reverseRecords(source.records)) {
+    const held = names.get(record.name);
+    if (held?.sets.has(TYPE_NUMBERS.PTR) || held?.leadsTo != null || isForwarded(record.name)) continue;
+    add(record);
+  }
+
+  /** Whether a name with nothing of its own exists because names below it do: where nobody else could say so. */
+  const isOurs = (name: string): boolean => {
+    if (zoneOf(name) !== null) return true;
+    if (isForwarded(name)) return false;
+    for (let at = above(name); at !== ''; at = above(at)) if (wildcards.has(at)) return true;
+    return specialName(name)?.kind === 'nxdomain';
+  };
+  /** Names with nothing of their own are many below the reverse zones of IPv6, and alike within their zone. */
+  const between = new Map<number, Draft>();
+  const nothingAt = (name: string): Draft => {
+    if (zones.has(name)) return draftIn(names, name);
+    const zone = soaOf(name);
+    let draft = between.get(zone);
+    if (draft === undefined) between.set(zone, (draft = emptyName(NOERROR, zone, false)));
+    return draft;
+  };
+  const rows = new Map<string, { exact: Draft | null; below: Draft | null }>();
+  for (const [name, draft] of names) rows.set(name, { exact: draft, below: null });
+  const cuts = zones.size + wildcards.size > 0 ? forwarded : [];
+  for (const name of [...zones, ...cuts, ...names.keys(), ...wildcards.keys()]) {
+    for (let at = name; at !== ''; at = above(at)) {
+      if (rows.has(at)) {
+        if (at !== name) break;
+        continue;
+      }
+      if (isOurs(at)) rows.set(at, { exact: nothingAt(at), below: null });
+      else if (wildcards.has(at) || forwarded.has(at)) rows.set(at, { exact: null, below: null });
+    }
+  }
+  const missing = new Map([...zones].map((zone) => [zone, emptyName(NXDOMAIN, labelsOf(zone), false)]));
+  for (const [name, row] of rows) row.below = wildcards.get(name) ?? missing.get(zoneOf(name) ?? '') ?? null;
+
+  const order = [...rows.keys()];
+  const records: LocalRecords = {
+    names: rows.size,
+    table: createSuffixTable(
+      seed,
+      order.map((name, value) => ({ name, value })),
+    ),
+    exact: order.map((name) => rows.get(name)!.exact),
+    below: order.map((name) => rows.get(name)!.below),
+    deep: [...rows.values()].some(({ below }) => below !== null),
+    labels: order.reduce((most, name) => Math.max(most, labelsOf(name)), 0),
+  };
+  const hashes = createNameHashes();
+  for (const draft of [...names.values(), ...wildcards.values()]) {
+    if (draft.leadsTo === null) continue;
+    hashName(seed, draft.leadsTo, hashes);
+    draft.target = findLocal(records, hashes);
+  }
+  return records;
+}
+
+/** The PTR records that follow from addresses: the first name written for an address is its name. */
+function reverseRecords(records: readonly LocalRecord[]): LocalRecord[] {
+  const made = new Map<string, LocalRecord>();
+  for (const { name, type, value, ttl } of records) {
+    if ((type !== 'A' && type !== 'AAAA') || name.startsWith('*.')) continue;
+    const address = parseAddress(value);
+    if (address === null) continue;
+    const reverse = reverseName(address);
+    // The name of 127.0.0.1 is localhost wherever it is asked.
+    if (specialName(reverse)?.kind === 'loopback-name' || made.has(reverse)) continue;
+    made.set(reverse, { name: reverse, type: 'PTR', value: name, ttl });
+  }
+  return [...made.values()];
+}
+
+function emptyName(rcode: LocalName['rcode'], zone: number, apex: boolean): Draft {
+  return { rcode, sets: new Map(), target: null, zone, apex, leadsTo: null };
+}
+
+/** The name without its first label, empty for a top-level name. */
+function above(name: string): string {
+  const dot = name.indexOf('.');
+  return dot < 0 ? '' : name.slice(dot + 1);
+}
+
+function labelsOf(name: string): number {
+  return name.split('.').length;
+}
