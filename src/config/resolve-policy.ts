@@ -1,7 +1,7 @@
 // From policy.yaml as plain data to the `PolicyModel` that the policy room compiles. Names become canonical.
 // It reports nothing: shape and meaning are checked elsewhere. Places in lists are kept, so that paths stay true.
 
-import { PLAIN_RATINGS, WEEKDAYS } from './schema/policy.ts';
+import { HTTPS_RECORDS, PLAIN_RATINGS, SAFE_LEVELS, WEEKDAYS } from './schema/policy.ts';
 import { list, mapping, meaning, meanings, word, type Raw } from './raw.ts';
 import { parseClock, parseIdentifier, parseMoment, parseName, parseNetwork, parseText } from './values.ts';
 import type {
@@ -64,6 +64,9 @@ function resolveGroup(name: string, group: Raw): GroupModel {
   const fail = word(group['fail'], ['closed', 'last-good'], undefined);
   const directIp = word(group['direct_ip'], ['allow', 'block'], undefined);
   const bypass = word(group['bypass'], ['allow', 'block'], undefined);
+  const safeSearch = word(group['safe_search'], SAFE_LEVELS, undefined);
+  const video = word(group['video'], SAFE_LEVELS, undefined);
+  const httpsRecords = word(group['https_records'], HTTPS_RECORDS, undefined);
   return {
     label: meaning(group['label'], parseText, name),
     ...(parent === undefined ? {} : { extends: parent }),
@@ -75,6 +78,9 @@ function resolveGroup(name: string, group: Raw): GroupModel {
     ...(fail === undefined ? {} : { fail }),
     ...(directIp === undefined ? {} : { directIp }),
     ...(bypass === undefined ? {} : { bypass }),
+    ...(safeSearch === undefined ? {} : { safeSearch }),
+    ...(video === undefined ? {} : { video }),
+    ...(httpsRecords === undefined ? {} : { httpsRecords }),
     ...resolveSuspension(group),
   };
 }

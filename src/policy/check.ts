@@ -62,6 +62,14 @@ function checkSchool(model: PolicyModel, groups: Groups): PolicyProblem[] {
         'name the strictest group',
       ),
     );
+  if (said(groups, model.unknown, 'safeSearch') === 'off')
+    found.push(
+      doubtful(
+        ['unknown'],
+        `${model.unknown} has safe search off, and every unregistered device gets it`,
+        'name the strictest group',
+      ),
+    );
   return found;
 }
 
@@ -195,7 +203,7 @@ function checkClients(model: PolicyModel, groups: Groups): PolicyProblem[] {
 }
 
 /** What the group or the nearest parent says. */
-function said<K extends 'default' | 'identity' | 'bypass'>(
+function said<K extends 'default' | 'identity' | 'bypass' | 'safeSearch'>(
   groups: Groups,
   name: string,
   key: K,

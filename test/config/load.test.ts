@@ -429,8 +429,8 @@ describe('mistakes in policy.yaml, each with its place', () => {
     [`${G}  a: { extends: a }`, '3:17 groups.a.extends: goes in a circle'],
     [`${G}  A b: { extends: pupils }`, '3:3 groups.A b: "A b" cannot be a name'],
     [
-      `${G}  a: { extends: pupils, safe_search: strict }`,
-      '3:25 groups.a.safe_search: there is no such key, safe search is not in',
+      `${G}  a: { extends: pupils, lesson: strict }`,
+      '3:25 groups.a.lesson: there is no such key, lesson mode is not in',
     ],
     [
       `${G}  a: { extends: pupils, default: alow }`,

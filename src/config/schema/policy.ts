@@ -14,6 +14,9 @@ const GROUP_DEFAULTS = {
   default: 'block',
   fail: 'closed',
   bypass: 'block',
+  safeSearch: 'strict',
+  video: 'strict',
+  httpsRecords: 'strip',
 } as const;
 
 const weekday = z.enum(WEEKDAYS);
@@ -75,6 +78,8 @@ const names = (says: string) =>
   });
 
 const openOrShut = z.enum(['allow', 'block']);
+export const SAFE_LEVELS = ['strict', 'moderate', 'off'] as const;
+export const HTTPS_RECORDS = ['strip', 'deny'] as const;
 
 const group = z.strictObject({
   label: optional(textOf(parseText), {
@@ -118,6 +123,21 @@ const group = z.strictObject({
     says: 'Names that exist to get round the filter, such as public DNS resolvers and relays.',
     write: 'write one of: allow, block',
     fallback: GROUP_DEFAULTS.bypass,
+  }),
+  safe_search: optional(z.enum(SAFE_LEVELS), {
+    says: 'Search engines that have a safe form are answered with it (Google, Bing, DuckDuckGo and others), in DNS and in the proxy. `strict` also blocks the engines that have none, unless `allow` or an unblock names them; `moderate` leaves those open; `off` must be written.',
+    write: 'write one of: strict, moderate, off',
+    fallback: GROUP_DEFAULTS.safeSearch,
+  }),
+  video: optional(z.enum(SAFE_LEVELS), {
+    says: 'YouTube’s restricted mode. It opens nothing that the group’s ratings block.',
+    write: 'write one of: strict, moderate, off',
+    fallback: GROUP_DEFAULTS.video,
+  }),
+  https_records: optional(z.enum(HTTPS_RECORDS), {
+    says: 'DNS records of types HTTPS and SVCB: `strip` takes out what would encrypt the name of the site (ECH), `deny` answers that there are none.',
+    write: 'write one of: strip, deny',
+    fallback: GROUP_DEFAULTS.httpsRecords,
   }),
   suspended: suspended('group'),
 });
@@ -167,6 +187,5 @@ export const policySchema = z.strictObject({
 
 /** Keys that a reader of the documentation may try, and why they are refused. */
 export const POLICY_LATER: Readonly<Record<string, string>> = {
-  'groups.*.safe_search': 'safe search is not in this version: leave this out',
   'groups.*.lesson': 'lesson mode is not in this version: leave this out',
 };
