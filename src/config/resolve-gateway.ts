@@ -7,6 +7,7 @@ import { LIST_FORMATS } from './schema/gateway.ts';
 import { list, mapping, meaning, meanings, whole, word, type Raw } from './raw.ts';
 import { parseForwardUpstream, parseUpstreamEntry } from './upstreams.ts';
 import {
+  parseCacheSize,
   parseDuration,
   parseIdentifier,
   parseListen,
@@ -20,7 +21,7 @@ import {
   parseZone,
 } from './values.ts';
 import type { Upstream } from '../resolver/types.ts';
-import type { GatewayConfig, ListConfig } from './types.ts';
+import type { DnsCacheSettings, GatewayConfig, ListConfig } from './types.ts';
 
 const duration = (value: unknown, fallback: string): number =>
   meaning(value, parseDuration, null) ?? meaning(fallback, parseDuration, 0);
@@ -59,11 +60,13 @@ export function resolveGateway(file: string, data: unknown, cores: number): Gate
       forward: resolveForward(mapping(dns['forward'])),
       // `block: null` without quotes is YAML's own null
       block: dns['block'] === null ? 'null' : word(dns['block'], ['nxdomain', 'null', 'page'], D.block),
+      udp: word(dns['udp'], ['auto', 'batched', 'dgram'], D.udp),
       serve: meanings(dns['serve'], parseNetwork, D.serve),
       rateLimit: {
         qps: whole(rate['qps'], D.qps),
         exempt: meanings(rate['exempt'], parseNetwork, D.exempt),
       },
+      cache: resolveCache(mapping(dns['cache'])),
     },
     proxy: { connectPorts: resolvePorts(mapping(top['proxy'])['connect_ports']) },
     allowPrivate: meanings(top['allow_private'], parseNameOrNetwork, D.allowPrivate),
@@ -85,6 +88,17 @@ export function resolveGateway(file: string, data: unknown, cores: number): Gate
       maxBytes: meaning(audit['max_size'], parseSize, null) ?? meaning(D.maxSize, parseSize, 0),
       sync: word(audit['sync'], ['full', 'normal'], D.sync),
     },
+  };
+}
+
+function resolveCache(cache: Raw): DnsCacheSettings {
+  const leastTtl = whole(cache['min_ttl'], D.minTtl);
+  return {
+    maxBytes: meaning(cache['size'], parseCacheSize, null) ?? meaning(D.cacheSize, parseCacheSize, 0),
+    leastTtl,
+    mostTtl: Math.max(leastTtl, whole(cache['max_ttl'], D.maxTtl)),
+    staleMs: cache['stale'] === 'off' ? 0 : duration(cache['stale'], D.stale),
+    prefetch: typeof cache['prefetch'] === 'boolean' ? cache['prefetch'] : D.prefetch,
   };
 }
 

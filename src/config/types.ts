@@ -11,6 +11,15 @@ export type ListenAddress = { readonly address: string; readonly port: number };
 /** A list with the files that hold it, as absolute paths (more than one only for a category directory). */
 export type ListConfig = ListSource & { readonly source: string; readonly files: readonly string[] };
 
+/** The cache of DNS answers: TTLs in seconds, `staleMs` 0 for never. */
+export type DnsCacheSettings = {
+  readonly maxBytes: number;
+  readonly leastTtl: number;
+  readonly mostTtl: number;
+  readonly staleMs: number;
+  readonly prefetch: boolean;
+};
+
 /** gateway.yaml with every default filled in: absolute paths, milliseconds, bytes. */
 export type GatewayConfig = {
   /** absolute path of gateway.yaml */
@@ -34,9 +43,12 @@ export type GatewayConfig = {
     /** canonical name to the upstreams of that name and all below it */
     readonly forward: Readonly<Record<string, readonly Upstream[]>>;
     readonly block: 'nxdomain' | 'null' | 'page';
+    /** how datagrams are read and sent */
+    readonly udp: 'auto' | 'batched' | 'dgram';
     readonly serve: readonly string[];
     /** queries a second from one client address */
     readonly rateLimit: { readonly qps: number; readonly exempt: readonly string[] };
+    readonly cache: DnsCacheSettings;
   };
   readonly proxy: { readonly connectPorts: readonly number[] | 'any' };
   /** canonical names and networks */

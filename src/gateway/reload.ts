@@ -65,6 +65,8 @@ export function createReload(deps: {
       if (differ(next.config[key], deps.first.config[key]))
         log.warn(`gateway.yaml ${key}: a change here needs a restart`);
     }
+    if (next.config.dns.udp !== deps.first.config.dns.udp)
+      log.warn('gateway.yaml dns.udp: a change here needs a restart');
     loaded = next;
     problem = null;
     deps.collector.soon();

@@ -10,6 +10,7 @@ import { takeDataLock } from '../state/data-lock.ts';
 import { createAuditWriter } from '../workers/audit-writer.ts';
 import { createCollector } from '../workers/collect-garbage.ts';
 import { toDataSettings, type Listening } from '../workers/data-settings.ts';
+import { openDnsSockets } from '../workers/dns-sockets.ts';
 import { createListKeeper } from '../workers/list-keeper.ts';
 import { createMetrics } from '../workers/metrics.ts';
 import { createOverrideKeeper } from '../workers/override-keeper.ts';
@@ -43,6 +44,8 @@ function dataThreads(config: GatewayConfig, listening: Listening) {
   return (['dns', 'proxy'] as const).flatMap((kind) =>
     Array.from({ length: config.workers[kind] }, (_, n) => ({
       name: `${kind}-${n}`,
+      kind,
+      n,
       entry: new URL(`../workers/${kind}-thread.ts`, import.meta.url),
       listen: listening[kind],
       ring: createRingMemory(RING_BYTES),
@@ -135,6 +138,14 @@ async function start(
   if (held !== null) engine.setIndex(held.index, held.generation);
 
   const threads = dataThreads(config, listening);
+  const sockets = await openDnsSockets({
+    mode: config.dns.udp,
+    endpoints: listening.dns,
+    threads: config.workers.dns,
+  });
+  undo.push(() => sockets.close());
+  const { udp } = sockets;
+  log.info(udp, udp.kind === 'batched' ? 'datagrams are read in batches' : 'datagrams are read one by one');
   const spillDir = join(dataDir, 'spill');
   const writer = createAuditWriter({
     log,
@@ -163,11 +174,21 @@ async function start(
       settings: toDataSettings(config, listening),
     },
     threads: (inForce) =>
-      threads.map(({ name, entry, listen, ring, limits }) => ({
+      threads.map(({ name, kind, n, entry, listen, ring, limits }) => ({
         name,
         entry,
         limits,
-        start: () => ({ name, listen, ring, spillDir, inForce: inForce() }),
+        start: () => ({
+          name,
+          listen,
+          sockets: kind === 'dns' ? sockets.ofThread(n) : null,
+          ring,
+          spillDir,
+          inForce: inForce(),
+        }),
+        ended: () => {
+          if (kind === 'dns') sockets.threadEnded(n);
+        },
       })),
   });
   pool = dataPool;
@@ -250,6 +271,7 @@ async function start(
   log.info(
     {
       dns: listening.dns.map(text),
+      udp: udp.kind,
       proxy: listening.proxy.map(text),
       web: listening.web.map(text),
       names: lists.state().names,

@@ -12,8 +12,9 @@ export type Flight = { cancel(): void };
 
 export type UdpPool<T> = {
   /**
-   * Sends a packet whose first two bytes the pool overwrites with a random id. `token` comes back with the answer.
-   * Null when every id tried was taken or no socket could be opened.
+   * Sends a packet whose first two bytes the pool overwrites with a random id; it may be used again as soon as this returns.
+   * `token` comes back with the answer. Null when every id tried was taken, no socket could be opened, or the packet is
+   * longer than any query.
    */
   send(packet: Uint8Array, token: T): Flight | null;
   close(): void;
@@ -26,7 +27,7 @@ export type UdpPoolDeps<T> = {
   /** queries before a socket is replaced by one with another source port */
   readonly uses: number;
   readonly randomId: () => number;
-  /** true when the answer was accepted; otherwise the query goes on waiting for the true one */
+  /** true when the answer was accepted; otherwise the query goes on waiting for the true one. Its bytes are good for the call only. */
   readonly onAnswer: (answer: Uint8Array, token: T) => boolean;
   /** the upstream's machine said that nobody listens there, or there is no way to it */
   readonly onUnreachable: (token: T, error: Error) => void;
@@ -149,8 +150,10 @@ export function createUdpPool<T>(deps: UdpPoolDeps<T>): UdpPool<T> {
       slot.flights.set(id, token);
       if (--slot.left === 0) retire(slot, place);
       const flights = slot.flights;
-      if (slot.queue !== null) slot.queue.push(packet);
-      else transmit(slot, packet);
+      // The system may take it later than this returns.
+      const copy = packet.slice();
+      if (slot.queue !== null) slot.queue.push(copy);
+      else transmit(slot, copy);
       return { cancel: () => void (flights.get(id) === token && flights.delete(id)) };
     },
     close() {

@@ -1,20 +1,31 @@
 // Thread entry: answers DNS over UDP and TCP on the ports it is given. The answers are the dns room's; here they are wired.
 
 import { createDnsHandler } from '../dns/handle.ts';
-import type { DnsHandler, DnsSettings } from '../dns/types.ts';
+import type { DnsHandler, DnsServer, DnsSettings } from '../dns/types.ts';
 import { openDnsTcp } from '../dns/server-tcp.ts';
-import { openDnsUdpDgram } from '../dns/udp-dgram.ts';
 import type { Exchange } from '../resolver/types.ts';
 import { runDataThread } from './data-thread.ts';
 import type { DataSettings } from './messages.ts';
 import { openExchange } from './open-exchange.ts';
+import { openThreadUdp } from './thread-udp.ts';
 
-await runDataThread(async ({ start, engine, record, now, log }) => {
+/** The counters of all servers in one; the mean size of a batch is made anew. */
+function totals(servers: readonly DnsServer[]): Record<string, number> {
+  const sum: Record<string, number> = {};
+  for (const server of servers)
+    for (const [name, value] of Object.entries(server.stats())) sum[name] = (sum[name] ?? 0) + value;
+  const { received = 0, batches } = sum;
+  if (batches !== undefined) sum['perBatch'] = Math.round((received / Math.max(1, batches)) * 100) / 100;
+  return sum;
+}
+
+await runDataThread(async ({ start, engine, note, now, log }) => {
+  const udp = await openThreadUdp(start.sockets);
   let exchanges: Exchange[] = [];
 
   const createHandler = (settings: DataSettings): DnsHandler => {
     const open = (upstreams: DataSettings['upstreams']): Exchange => {
-      const exchange = openExchange({ upstreams, now });
+      const exchange = openExchange({ upstreams, now, createPool: udp.createPool });
       exchanges.push(exchange);
       return exchange;
     };
@@ -25,9 +36,10 @@ await runDataThread(async ({ start, engine, record, now, log }) => {
       serve: settings.serve,
       rateLimit: settings.rateLimit,
       allowPrivate: settings.allowPrivate,
+      cache: settings.cache,
       forward: Object.fromEntries(Object.entries(settings.forward).map(([name, to]) => [name, open(to)])),
     };
-    return createDnsHandler({ engine, exchange, record, now, settings: dnsSettings });
+    return createDnsHandler({ engine, exchange, note, now, settings: dnsSettings });
   };
 
   let handler = createHandler(start.inForce.settings);
@@ -38,9 +50,11 @@ await runDataThread(async ({ start, engine, record, now, log }) => {
     handle: (packet, length, asker, transport, out, later) =>
       handler.handle(packet, length, asker, transport, out, later),
   };
+  const datagrams = await Promise.all(
+    start.listen.map((endpoint, n) => udp.openServer(n, { ...endpoint, handler: current, log })),
+  );
   const servers = await Promise.all(
     start.listen.flatMap(({ address, port }) => [
-      openDnsUdpDgram({ address, port, handler: current, reusePort: true, log }),
       openDnsTcp({ address, port, handler: current, reusePort: true, log }),
     ]),
   );
@@ -60,10 +74,11 @@ await runDataThread(async ({ start, engine, record, now, log }) => {
           stats[`upstream_${name}`] = (stats[`upstream_${name}`] ?? 0) + value;
         }
       }
+      for (const [name, value] of Object.entries(totals(datagrams))) stats[`udp_${name}`] = value;
       return stats;
     },
     async drain() {
-      await Promise.all(servers.map((server) => server.close()));
+      await Promise.all([...datagrams, ...servers].map((server) => server.close()));
       for (const exchange of exchanges) exchange.close();
     },
   };

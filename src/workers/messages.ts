@@ -2,6 +2,7 @@
 
 import type { EventFilter } from '../audit/search.ts';
 import type { StoreSettings } from '../audit/store.ts';
+import type { DnsSettings } from '../dns/types.ts';
 import type { ListReport } from '../blocklist/parse-list.ts';
 import type { ListSource, Seed } from '../blocklist/types.ts';
 import type { Override, PolicyModel } from '../policy/types.ts';
@@ -18,6 +19,7 @@ export type DataSettings = {
   readonly page: { readonly v4: string | null; readonly v6: string | null };
   readonly serve: readonly string[];
   readonly rateLimit: { readonly qps: number; readonly exempt: readonly string[] };
+  readonly cache: DnsSettings['cache'];
   readonly connectPorts: readonly number[] | 'any';
   readonly allowPrivate: readonly string[];
   /** where the gateway itself listens, so that nobody is led back into it */
@@ -46,9 +48,14 @@ export type Update =
   | { readonly kind: 'overrides'; readonly overrides: InForce['overrides'] }
   | { readonly kind: 'settings'; readonly settings: DataSettings };
 
+/** Sockets that belong to main: a descriptor for each endpoint, and where the thread keeps those it opens by itself. */
+export type ThreadSockets = { readonly fds: readonly number[]; readonly table: SharedArrayBuffer };
+
 export type DataThreadStart = {
   readonly name: string;
   readonly listen: readonly Endpoint[];
+  /** null when the thread opens its own */
+  readonly sockets: ThreadSockets | null;
   readonly ring: SharedArrayBuffer;
   /** where blocks go when the ring is full */
   readonly spillDir: string;

@@ -2,12 +2,14 @@
 // configuration and the system name no upstream at all, so that blocks and local answers go on.
 
 import { createExchange } from '../resolver/exchange.ts';
+import type { ExchangeDeps } from '../resolver/exchange.ts';
 import { createRandomIds } from '../resolver/random-ids.ts';
 import type { Exchange, Upstream } from '../resolver/types.ts';
 
 export function openExchange(deps: {
   readonly upstreams: readonly Upstream[];
   readonly now: () => number;
+  readonly createPool?: ExchangeDeps['createPool'];
 }): Exchange {
   if (deps.upstreams.length > 0) return createExchange({ ...deps, randomId: createRandomIds() });
   return {

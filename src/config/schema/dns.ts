@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { parseForwardUpstream, parseUpstreamEntry } from '../upstreams.ts';
-import { parseName } from '../values.ts';
+import { parseCacheSize, parseDuration, parseName } from '../values.ts';
 import { GATEWAY_DEFAULTS as D } from './defaults.ts';
 import { networks } from './fields.ts';
 import { optional, textOf } from './keys.ts';
@@ -23,6 +23,11 @@ export const dns = z.strictObject({
     write: 'write one of: nxdomain, null, page',
     fallback: D.block,
   }),
+  udp: optional(z.enum(['auto', 'batched', 'dgram']), {
+    says: 'How datagrams are read and sent: `batched` (many by one call of the system, Linux only), `dgram` (one by one), or `auto`: batched where a test at the start shows that it works.',
+    write: 'write one of: auto, batched, dgram',
+    fallback: D.udp,
+  }),
   serve: networks('The networks that may ask. Others are refused.', D.serve),
   rate_limit: optional(
     z.strictObject({
@@ -34,5 +39,35 @@ export const dns = z.strictObject({
       exempt: networks('Networks without a limit, such as a DNS forwarder inside the school.', D.exempt),
     }),
     { says: 'The limit on queries from one client.', write: 'write { qps: 300, exempt: [] }' },
+  ),
+  cache: optional(
+    z.strictObject({
+      size: optional(textOf(parseCacheSize), {
+        says: 'The memory for answers in each DNS thread; 16MB hold about 100,000.',
+        write: 'write a size from 1MB to 1GB, for example 32MB',
+        fallback: D.cacheSize,
+      }),
+      min_ttl: optional(z.int().min(0).max(3600), {
+        says: 'Seconds for which an answer is kept even if its TTL is shorter. A TTL of 0 stays 0.',
+        write: 'write a whole number of seconds from 0 to 3600',
+        fallback: D.minTtl,
+      }),
+      max_ttl: optional(z.int().min(1).max(604_800), {
+        says: 'Seconds for which an answer is kept at most.',
+        write: 'write a whole number of seconds from 1 to 604800',
+        fallback: D.maxTtl,
+      }),
+      stale: optional(z.union([z.literal('off'), textOf(parseDuration)]), {
+        says: 'For how long after its TTL an answer may still be given while no upstream answers; `off` for never.',
+        write: 'write a length of time such as 1d, or off',
+        fallback: D.stale,
+      }),
+      prefetch: optional(z.boolean(), {
+        says: 'Ask anew for names that are asked for often, shortly before their TTL is over.',
+        write: 'write true or false',
+        fallback: D.prefetch,
+      }),
+    }),
+    { says: 'The cache of answers.', write: 'write { size: 32MB }' },
   ),
 });
