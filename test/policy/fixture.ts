@@ -13,7 +13,7 @@ export type ListSpec = {
   category: string;
   names: string[];
   sealed?: boolean;
-  format?: 'domains' | 'adblock' | 'hosts';
+  format?: 'domains' | 'adblock' | 'hosts' | 'ips';
 };
 
 export function buildIndex(lists: Record<string, ListSpec>, seed: Seed = SEED): BlockIndex {

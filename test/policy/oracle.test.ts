@@ -4,7 +4,8 @@ import { createEngine } from '../../src/policy/engine.ts';
 import { WEEKDAYS } from '../../src/policy/timetable.ts';
 import type { Client, GroupModel, Override, PolicyModel, Rating } from '../../src/policy/types.ts';
 import { buildIndex, NOW, SEED, wire, WIRE_AT, type ListSpec } from './fixture.ts';
-import { oracle } from './oracle.ts';
+import { addressBytes, parseAddress } from '../../src/policy/networks.ts';
+import { addressOracle, oracle } from './oracle.ts';
 
 const NAMES = [
   'a.test',
@@ -18,6 +19,14 @@ const NAMES = [
   'x.dns.google',
   'mask.icloud.com',
   'test.a.test',
+];
+const ADDRESSES = ['192.0.2.1', '192.0.2.7', '192.0.2.8', '198.51.100.1', '2001:db8::1', '2001:db8::ff'];
+const RANGES = [
+  '192.0.2.0-192.0.2.255',
+  '192.0.2.7-192.0.2.7',
+  '192.0.2.2-192.0.2.8',
+  '2001:db8::-2001:db8::7',
+  '2001:db8::-2001:db8:ffff::',
 ];
 const CATEGORIES = ['games', 'shopping', 'illegal', 'news'];
 const GROUPS = ['g0', 'g1', 'g2', 'g3'];
@@ -155,4 +164,101 @@ test('the engine agrees with a plain reading of the order, by name, by wire and 
     'default-block',
   ])
     expect(reasons.get(reason) ?? 0, reason).toBeGreaterThan(0);
+}, 60_000);
+
+test('the engine agrees with a plain reading of the order on addresses, asked for and found in answers (property)', () => {
+  const reasons = new Map<string, number>();
+  const count = (reason: string): void => void reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+  const fewHosts = rarely(some([...ADDRESSES, 'a.test'], 2), 4).map((names) => names ?? []);
+  const addressModel = fc
+    .tuple(
+      model,
+      fc.array(maybe(fc.constantFrom('allow', 'block')), { minLength: 4, maxLength: 4 }),
+      fewHosts,
+      fewHosts,
+    )
+    .map(([policy, direct, allow, deny]): PolicyModel => ({
+      ...policy,
+      allow,
+      groups: Object.fromEntries(
+        Object.entries(policy.groups).map(([name, group], at) => [
+          name,
+          { ...group, directIp: direct[at], deny: at === 0 ? deny : [] },
+        ]),
+      ),
+    }));
+  const ranges: fc.Arbitrary<ListSpec> = fc.record({
+    category: fc.constantFrom(...CATEGORIES, 'games', 'news'),
+    format: fc.constant('ips' as const),
+    names: some(RANGES, 3).map((names) => [...names, '203.0.113.0-203.0.113.9']),
+    sealed: fc.oneof(
+      { weight: 8, arbitrary: fc.constant(false) },
+      { weight: 1, arbitrary: fc.constant(true) },
+    ),
+  });
+  const literals: fc.Arbitrary<ListSpec> = fc.record({
+    category: fc.constantFrom(...CATEGORIES),
+    names: some(ADDRESSES, 2).map((names) => [...names, 'never.asked']),
+  });
+  const addressGrant = fc
+    .tuple(grant, some(ADDRESSES))
+    .map(([given, names]): Override => ({ ...given, names }));
+  fc.assert(
+    fc.property(
+      addressModel,
+      fc.array(fc.oneof({ weight: 3, arbitrary: ranges }, { weight: 1, arbitrary: literals }), {
+        minLength: 1,
+        maxLength: 4,
+      }),
+      fc.uniqueArray(addressGrant, { maxLength: 3, selector: (o) => o.until }),
+      fc.array(client, { minLength: 1, maxLength: 3 }),
+      time,
+      (policy, specs, overrides, clients, now) => {
+        const lists = Object.fromEntries(specs.map((spec, at) => [`list${at}`, spec]));
+        const engine = createEngine({
+          seed: { lo: 1, hi: 2 },
+          onError: (error) => expect.fail(String(error)),
+        });
+        engine.setOverrides(overrides, 1);
+        engine.setPolicy(policy, 1);
+        engine.setIndex(buildIndex(lists, SEED), 1);
+        expect(engine.hasAddressLists()).toBe(specs.some(({ format }) => format === 'ips'));
+        for (const who of clients)
+          for (const host of ADDRESSES) {
+            const asked = engine.decideHost(host, who, now, 'http');
+            expect(asked).toMatchObject(oracle(policy, lists, overrides, host, who, now));
+            expect(engine.explain(host, who, now, 'http').verdict).toBe(asked);
+            const bytes = addressBytes(parseAddress(host)!);
+            const expected = addressOracle(policy, lists, overrides, host, who, now);
+            const found = engine.decideAddress(bytes, who, now);
+            if (expected === null) expect(found).toBeNull();
+            else expect(found).toMatchObject(expected);
+            count(`asked ${asked.reason}`);
+            count(`found ${found?.reason}`);
+          }
+      },
+    ),
+    { numRuns: 150 },
+  );
+  for (const reason of [
+    'illegal',
+    'direct-ip',
+    'override',
+    'local-allow',
+    'local-deny',
+    'unacceptable',
+    'acceptable',
+  ])
+    expect(reasons.get(`asked ${reason}`) ?? 0, `asked ${reason}`).toBeGreaterThan(0);
+  for (const reason of [
+    'undefined',
+    'illegal',
+    'override',
+    'local-allow',
+    'unacceptable',
+    'timed',
+    'acceptable',
+  ])
+    expect(reasons.get(`found ${reason}`) ?? 0, `found ${reason}`).toBeGreaterThan(0);
+  expect(reasons.get('found direct-ip')).toBeUndefined();
 }, 60_000);

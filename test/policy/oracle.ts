@@ -4,6 +4,8 @@
 import { CIRCUMVENTION } from '../../src/policy/circumvention.ts';
 import { WEEKDAYS } from '../../src/policy/timetable.ts';
 import type { Client, GroupModel, Override, PolicyModel, Rating, Verdict } from '../../src/policy/types.ts';
+import { isIP } from 'node:net';
+import { parseAddress } from '../../src/policy/networks.ts';
 import type { ListSpec } from './fixture.ts';
 
 type Told = Pick<Verdict, 'action' | 'reason' | 'category' | 'list' | 'group' | 'overrideId' | 'until'>;
@@ -12,6 +14,30 @@ const ORDER = ['illegal', 'unacceptable', 'permission', 'nominated', 'timed', 'u
 
 export function covers(entry: string, host: string): boolean {
   return host === entry || host.endsWith(`.${entry}`);
+}
+
+/** Whether `address` lies in `first-last`, both of one family. */
+function lies(range: string, address: string): boolean {
+  const [first, last, asked] = [...range.split('-'), address].map((text) =>
+    parseAddress(text)!
+      .words.map((word) => word.toString(16).padStart(8, '0'))
+      .join(''),
+  ) as [string, string, string];
+  return first.length === asked.length && first <= asked && asked <= last;
+}
+
+/** The verdict for an address that an answer leads to; null when no list of addresses holds it. */
+export function addressOracle(
+  ...[model, lists, overrides, address, client, now]: Parameters<typeof oracle>
+): Told | null {
+  const holds = ({ format, names }: ListSpec): boolean =>
+    format === 'ips' && names.some((range) => lies(range, address));
+  if (!Object.values(lists).some(holds)) return null;
+  // found, not asked for: no group has a word against that
+  const groups = Object.fromEntries(
+    Object.entries(model.groups).map(([name, group]) => [name, { ...group, directIp: 'allow' as const }]),
+  );
+  return oracle({ ...model, groups }, lists, overrides, address, client, now);
 }
 
 export function oracle(
@@ -45,7 +71,9 @@ export function oracle(
   });
 
   const held = Object.entries(lists).flatMap(([name, list], id) => {
-    if (!list.names.some((entry) => covers(entry, host))) return [];
+    const holds = (entry: string): boolean =>
+      list.format === 'ips' ? isIP(host) !== 0 && lies(entry, host) : covers(entry, host);
+    if (!list.names.some(holds)) return [];
     const rating = chain.map(([, g]) => g.ratings[list.category]).find((r) => r !== undefined) ?? null;
     return [
       {
@@ -62,6 +90,7 @@ export function oracle(
   const illegal = held.find((l) => l.sealed) ?? held.find((l) => l.rating?.kind === 'illegal');
   if (illegal) return tell('block', 'illegal', { category: illegal.category, list: illegal.name });
   // 2
+  if (isIP(host) !== 0 && (said('directIp') ?? byDefault) === 'block') return tell('block', 'direct-ip');
   const around = CIRCUMVENTION.filter(({ name }) => covers(name, host));
   if (around.some(({ kind }) => kind === 'canary' || (said('bypass') ?? 'block') === 'block'))
     return tell('block', 'bypass');
