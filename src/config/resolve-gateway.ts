@@ -58,6 +58,8 @@ export function resolveGateway(file: string, data: unknown, cores: number): Gate
     dns: {
       upstreams: meanings(dns['upstreams'], parseUpstreamEntry, D.upstreams),
       forward: resolveForward(mapping(dns['forward'])),
+      // the records need the hosts file: check-local-names.ts adds them
+      local: { records: [], authoritative: meanings(dns['authoritative'], parseName, D.authoritative) },
       // `block: null` without quotes is YAML's own null
       block: dns['block'] === null ? 'null' : word(dns['block'], ['nxdomain', 'null', 'page'], D.block),
       udp: word(dns['udp'], ['auto', 'batched', 'dgram'], D.udp),
@@ -67,6 +69,10 @@ export function resolveGateway(file: string, data: unknown, cores: number): Gate
         exempt: meanings(rate['exempt'], parseNetwork, D.exempt),
       },
       cache: resolveCache(mapping(dns['cache'])),
+      tunnel: {
+        action: word(mapping(dns['tunnel'])['action'], ['limit', 'log', 'off'], D.tunnelAction),
+        exempt: meanings(mapping(dns['tunnel'])['exempt'], parseName, D.exempt),
+      },
     },
     proxy: { connectPorts: resolvePorts(mapping(top['proxy'])['connect_ports']) },
     allowPrivate: meanings(top['allow_private'], parseNameOrNetwork, D.allowPrivate),

@@ -3,6 +3,7 @@
 
 import type { ListSource } from '../blocklist/types.ts';
 import type { PolicyModel } from '../policy/types.ts';
+import type { LocalRecord } from '../resolver/local-record.ts';
 import type { Upstream } from '../resolver/types.ts';
 
 /** A place to listen: an address without brackets and a port, 0 for any free one. */
@@ -19,6 +20,9 @@ export type DnsCacheSettings = {
   readonly staleMs: number;
   readonly prefetch: boolean;
 };
+
+/** A record of the school's own, and which file it is from. */
+export type FileRecord = LocalRecord & { readonly origin: 'file' | 'hosts' };
 
 /** gateway.yaml with every default filled in: absolute paths, milliseconds, bytes. */
 export type GatewayConfig = {
@@ -42,6 +46,8 @@ export type GatewayConfig = {
     readonly upstreams: readonly ('system' | Upstream)[];
     /** canonical name to the upstreams of that name and all below it */
     readonly forward: Readonly<Record<string, readonly Upstream[]>>;
+    /** the school's own names, and the names below which there is nothing else */
+    readonly local: { readonly records: readonly FileRecord[]; readonly authoritative: readonly string[] };
     readonly block: 'nxdomain' | 'null' | 'page';
     /** how datagrams are read and sent */
     readonly udp: 'auto' | 'batched' | 'dgram';
@@ -49,6 +55,7 @@ export type GatewayConfig = {
     /** queries a second from one client address */
     readonly rateLimit: { readonly qps: number; readonly exempt: readonly string[] };
     readonly cache: DnsCacheSettings;
+    readonly tunnel: { readonly action: 'limit' | 'log' | 'off'; readonly exempt: readonly string[] };
   };
   readonly proxy: { readonly connectPorts: readonly number[] | 'any' };
   /** canonical names and networks */

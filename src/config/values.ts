@@ -48,6 +48,13 @@ export function parseSize(text: string): Parsed<number> {
   return good(Number(match[1]) * unit);
 }
 
+/** A size of the DNS cache. */
+export function parseCacheSize(text: string): Parsed<number> {
+  const size = parseSize(text);
+  if (!size.ok || (size.value >= 1e6 && size.value <= 1e9)) return size;
+  return bad(`${quote(text)} is not a size for the cache`, 'write a size from 1MB to 1GB, for example 32MB');
+}
+
 /** An address in its one way of writing; `::ffff:` forms become the IPv4 address they carry. */
 function parseIp(text: string): string | null {
   const address = text.includes('%') ? null : readAddress(text);

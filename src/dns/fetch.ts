@@ -1,122 +1,188 @@
-// Getting an answer that the cache does not have: the query that goes upstream, what comes back turned into an entry and
-// kept, and what is given instead when nothing of use comes back.
+// Getting an answer that is not in the store: the query that goes upstream, what comes back read, checked and kept, and
+// what is given instead when nothing of use comes back.
 
-import type { Exchange } from '../resolver/types.ts';
-import type { AnswerCache, Entry } from './cache.ts';
-import { createEntry } from './cache.ts';
+import type { AnswerStore, Facts } from './answer-store.ts';
+import { createQuestionText } from './question-text.ts';
 import type { RebindingGuard } from './rebinding.ts';
 import { EDE_NETWORK_ERROR, UDP_PAYLOAD } from './replies.ts';
 import type { Response } from './response.ts';
 import { readResponse } from './response.ts';
-import type { Query } from './wire.ts';
-import { FORMERR, NOERROR, NOTIMP, NXDOMAIN, QUESTION, SERVFAIL, TYPE_OPT, putUint16 } from './wire.ts';
+import { composeRewrite } from './rewrite-answer.ts';
+import { withoutEch } from './service-records.ts';
+import { NONE } from './slab.ts';
+import type { Place } from './slab.ts';
+import type { Turn } from './turns.ts';
+import {
+  FLAG_CD,
+  FORMERR,
+  NOERROR,
+  NOTIMP,
+  NXDOMAIN,
+  QUESTION,
+  SERVFAIL,
+  TYPE_HTTPS,
+  TYPE_OPT,
+  TYPE_SVCB,
+  putUint16,
+} from './wire.ts';
 
-export type FetchRequest = {
-  readonly key: string;
-  readonly host: string;
-  readonly packet: Uint8Array;
-  /** read before `fetch` returns, not kept */
-  readonly query: Query;
-  readonly exchange: Exchange;
-  /** a name with an upstream of its own: it may lead to addresses inside */
-  readonly inside: boolean;
+export type TtlBounds = {
+  /** seconds; a TTL of zero stays zero */
+  readonly least: number;
+  readonly most: number;
+  /** ms beyond its TTL for which an answer may stand in while the upstreams are silent */
+  readonly stale: number;
 };
 
 export type Fetcher = {
-  /** Never rejects: a failure is an entry too, or the stale answer in its place. */
-  fetch(request: FetchRequest): Promise<Entry>;
+  /** asks the turn's upstream; `turn.arrived` is called later */
+  ask(turn: Turn): void;
+  /**
+   * Keeps what came for a turn, or the failure, and returns where the answer to give lies. NONE when the upstream was asked
+   * again and another answer will arrive. `message` is the upstream's, or null when there was none.
+   */
+  keep(turn: Turn, message: Uint8Array | null): Place;
 };
 
 /** For how long a failure is remembered, so that clients who ask again at once do not wear out an ailing upstream (RFC 9520). */
 const FAILURE_MS = 2000;
+/** After a failed renewal the stale answer is given without asking, for so long. */
+const RETRY_MS = 5000;
 const NETWORK_ERROR = Uint8Array.of(0, 15, 0, 2, 0, EDE_NETWORK_ERROR);
 /** RD and AD: we want recursion, and to know what was validated (RFC 6840, section 5.7). */
 const FLAGS = 0x0120;
-const FLAG_CD = 0x0010;
+const ROOM = QUESTION + 255 + 4 + 11;
 
 export function createFetcher(deps: {
-  cache: AnswerCache;
+  store: AnswerStore;
   guard: RebindingGuard;
+  ttl: TtlBounds;
   now: () => number;
 }): Fetcher {
-  const { cache, guard, now } = deps;
+  const { store, guard, ttl, now } = deps;
+  const upstreamQuery = new Uint8Array(ROOM);
+  const text = createQuestionText();
 
-  async function fetch({ key, host, packet, query, exchange, inside }: FetchRequest): Promise<Entry> {
-    const upstreamQuery = writeQuery(packet, query);
-    const { questionEnd } = query;
-    try {
-      let message = await exchange.query(upstreamQuery);
-      let response = readResponse(message);
-      if (response !== null && (response.rcode === FORMERR || response.rcode === NOTIMP)) {
-        // A server from before EDNS may say so in this way (RFC 6891, section 7).
-        message = await exchange.query(withoutOpt(upstreamQuery, questionEnd));
-        response = readResponse(message);
-      }
-      if (response === null || response.questionEnd !== questionEnd)
-        return failed(key, upstreamQuery, questionEnd);
-      if (response.rcode !== NOERROR && response.rcode !== NXDOMAIN) {
-        return cacheFailure(key, toFailure(message, response));
-      }
-      // Another query of the same kind may have brought it already.
-      const at = now();
-      const kept = cache.get(key, at);
-      if (kept !== null && !kept.failure && kept.freshUntil > at) return kept;
-      const guarded = !inside && guard.forbids(host, response.addresses);
-      const entry = createEntry(message, response, guarded, at);
-      cache.put(key, entry);
-      return entry;
-    } catch {
-      return failed(key, upstreamQuery, questionEnd);
+  const hostOf = ({ packet, query }: Turn): string => {
+    text.read(packet, query);
+    return text.host();
+  };
+
+  function ask(turn: Turn): void {
+    const length = writeQuery(upstreamQuery, turn);
+    turn.exchange.ask(upstreamQuery.subarray(0, length), turn.arrived);
+  }
+
+  function keep(turn: Turn, message: Uint8Array | null): Place {
+    const at = now();
+    let answer = message;
+    let response = answer === null ? null : readResponse(answer);
+    if (answer === null || response === null) return fail(turn, null, null, at);
+    if ((response.rcode === FORMERR || response.rcode === NOTIMP) && !turn.plain) {
+      // A server from before EDNS may say so in this way (RFC 6891, section 7).
+      turn.plain = true;
+      ask(turn);
+      return NONE;
     }
-  }
-
-  function cacheFailure(key: string, failure: Entry): Entry {
-    return cache.fail(key, failure, now()) ?? failure;
-  }
-
-  function toFailure(message: Uint8Array, response: Response): Entry {
-    const at = now();
-    return { ...createEntry(message, response, false, at), freshUntil: at + FAILURE_MS, failure: true };
-  }
-
-  /** SERVFAIL of our own, with the question and nothing else. */
-  function failed(key: string, upstreamQuery: Uint8Array, questionEnd: number): Entry {
-    const bytes = withoutOpt(upstreamQuery, questionEnd);
-    putUint16(bytes, 2, 0x8080 | SERVFAIL);
-    const at = now();
-    return cacheFailure(key, {
-      bytes,
-      rcode: SERVFAIL,
-      ttls: new Uint16Array(0),
-      extendedErrors: NETWORK_ERROR,
-      chain: [],
-      guarded: false,
+    if (response.nameEnd !== QUESTION + askedName(turn).length) return fail(turn, null, null, at);
+    if (response.rcode !== NOERROR && response.rcode !== NXDOMAIN) return fail(turn, answer, response, at);
+    // Another query of the same kind may have brought it already.
+    const known = store.find(turn.key, turn.packet, turn.query.nameEnd);
+    const brought = known !== NONE && !store.isFailure(known) && store.freshUntil(known) > at;
+    if (brought && turn.reply !== null) return known;
+    if (turn.target !== null) {
+      answer = composeRewrite(turn.packet, turn.query.questionEnd, turn.target, answer);
+      response = answer === null ? null : readResponse(answer);
+    } else if (turn.query.type === TYPE_HTTPS || turn.query.type === TYPE_SVCB) {
+      answer = withoutEch(answer);
+      response = answer === null ? null : readResponse(answer);
+    }
+    if (answer === null || response === null) return fail(turn, null, null, at);
+    const guarded = !turn.inside && guard.forbids(response.addresses, () => hostOf(turn));
+    const seconds = response.lifetime === 0 ? 0 : clamp(response.lifetime);
+    return put(turn, answer, response, {
+      guarded,
+      failure: false,
       storedAt: at,
-      freshUntil: at + FAILURE_MS,
-      failure: true,
-      retryAt: 0,
+      // Not for a moment, whatever the clock does.
+      freshUntil: seconds === 0 ? 0 : at + seconds * 1000,
     });
   }
 
-  return { fetch };
+  const clamp = (seconds: number): number => Math.max(ttl.least, Math.min(ttl.most, seconds));
+
+  function put(turn: Turn, message: Uint8Array, response: Response, facts: Facts): Place {
+    return store.put(turn.key, message, response, facts);
+  }
+
+  /** No answer of use: the stale one stands in if there is one, otherwise the failure itself is kept for a moment. */
+  function fail(turn: Turn, message: Uint8Array | null, response: Response | null, at: number): Place {
+    const known = store.find(turn.key, turn.packet, turn.query.nameEnd);
+    if (known !== NONE && isUsable(store, known, at, ttl.stale)) {
+      store.setRetryAt(known, at + RETRY_MS);
+      return known;
+    }
+    const facts = { guarded: false, failure: true, storedAt: at, freshUntil: at + FAILURE_MS };
+    if (message !== null && response !== null && turn.target === null)
+      return put(turn, message, response, facts);
+    return put(turn, ...ownFailure(turn), facts);
+  }
+
+  return { ask, keep };
+}
+
+/** Whether an answer is one, and not too old to be given while there is no newer one. */
+export function isUsable(store: AnswerStore, place: Place, at: number, staleMs: number): boolean {
+  if (store.isFailure(place)) return false;
+  const freshUntil = store.freshUntil(place);
+  return freshUntil > store.storedAt(place) && freshUntil + staleMs > at;
+}
+
+/** The name that is asked for upstream, in wire form. */
+function askedName({ target, packet, query }: Turn): Uint8Array {
+  return target ?? packet.subarray(QUESTION, query.nameEnd);
 }
 
 /** The question as we ask it: our own header and OPT, so that nothing else a client put in its query leaves the house. */
-function writeQuery(packet: Uint8Array, query: Query): Uint8Array {
-  const end = query.questionEnd;
-  const bytes = new Uint8Array(end + 11);
-  putUint16(bytes, 2, FLAGS | (query.flags & FLAG_CD));
-  putUint16(bytes, 4, 1);
-  putUint16(bytes, 10, 1);
-  for (let i = QUESTION; i < end; i++) bytes[i] = packet[i] as number;
-  putUint16(bytes, end + 1, TYPE_OPT);
-  putUint16(bytes, end + 3, UDP_PAYLOAD);
-  putUint16(bytes, end + 7, query.dnssecOk ? 0x8000 : 0);
-  return bytes;
+function writeQuery(out: Uint8Array, turn: Turn): number {
+  const { query } = turn;
+  const name = askedName(turn);
+  out.fill(0, 0, QUESTION);
+  putUint16(out, 2, FLAGS | (query.flags & FLAG_CD));
+  putUint16(out, 4, 1);
+  let at = QUESTION;
+  for (let i = 0; i < name.length; i++) out[at++] = name[i] as number;
+  putUint16(out, at, query.type);
+  putUint16(out, at + 2, query.class);
+  at += 4;
+  if (turn.plain) return at;
+  putUint16(out, 10, 1);
+  out.fill(0, at, at + 11);
+  putUint16(out, at + 1, TYPE_OPT);
+  putUint16(out, at + 3, UDP_PAYLOAD);
+  // What is composed from another name's addresses cannot be validated by the asker.
+  putUint16(out, at + 7, query.dnssecOk && turn.target === null ? 0x8000 : 0);
+  return at + 11;
 }
 
-function withoutOpt(upstreamQuery: Uint8Array, questionEnd: number): Uint8Array {
-  const bytes = upstreamQuery.slice(0, questionEnd);
-  putUint16(bytes, 10, 0);
-  return bytes;
+/** SERVFAIL of our own, with the question and nothing else. */
+function ownFailure({ packet, query }: Turn): [Uint8Array, Response] {
+  const bytes = packet.slice(0, query.questionEnd);
+  putUint16(bytes, 2, 0x8080 | SERVFAIL);
+  putUint16(bytes, 4, 1);
+  bytes.fill(0, 6, QUESTION);
+  const response: Response = {
+    rcode: SERVFAIL,
+    truncated: false,
+    nameEnd: query.nameEnd,
+    questionEnd: query.questionEnd,
+    bodyEnd: query.questionEnd,
+    additional: 0,
+    ttls: [],
+    lifetime: 0,
+    chain: [],
+    addresses: [],
+    extendedErrors: NETWORK_ERROR,
+  };
+  return [bytes, response];
 }

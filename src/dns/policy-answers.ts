@@ -4,8 +4,10 @@
 import { decideChain } from '../policy/chain.ts';
 import { parseAddress } from '../policy/networks.ts';
 import type { Client, Engine, Reason, Verdict } from '../policy/types.ts';
+import type { AnswerStore } from './answer-store.ts';
 import { BLOCK_TTL, EDE_BLOCKED, EDE_FILTERED, EDE_NOT_READY } from './replies.ts';
 import type { PageAddresses } from './replies.ts';
+import type { Place } from './slab.ts';
 
 /**
  * 14 when there is nothing to decide with, 17 when it is this group, person or hour that may not have the name, 15 when
@@ -39,35 +41,66 @@ export function ttlUnder(verdict: Verdict, now: number, most: number): number {
   return Math.min(most, BLOCK_TTL, Math.max(0, Math.floor((verdict.until - now) / 1000)));
 }
 
-/** The verdict for an allowed name whose answer leads through the names of `chain` (wire form). */
+/** The verdict for an allowed name whose kept answer leads through other names. The engine's hashes are another name's after it. */
 export function chainVerdict(
   engine: Engine,
-  chain: readonly Uint8Array[],
-  client: Client,
+  store: AnswerStore,
+  place: Place,
+  { client, profile }: { readonly client: Client; readonly profile: number },
   verdict: Verdict,
   now: number,
 ): Verdict {
-  if (chain.length === 0) return verdict;
-  return decideChain(verdict, chain, (name) => engine.decideWire(name, 0, client, now));
-}
-
-/** The verdict for a public name that was answered with an address inside. */
-export function guardVerdict(group: string): Verdict {
-  return {
-    ...plain(group),
-    action: 'block',
-    reason: 'private-address',
-    rule: 'a public name led to a private address (allow_private)',
+  const count = store.chainCount(place);
+  if (count === 0) return verdict;
+  const decideAt = (name: number): Verdict => {
+    engine.hash(store.bytes, name);
+    return engine.decideHashed(profile, client, now);
   };
+  const names: number[] = [];
+  let plain = true;
+  let at = store.chainAt(place);
+  for (let n = 0; n < count; n++) {
+    names.push(at);
+    at = engine.hash(store.bytes, at);
+    const target = engine.decideHashed(profile, client, now);
+    plain &&= target.action === 'allow' && target.until === null;
+  }
+  return plain ? verdict : decideChain(verdict, names, decideAt);
 }
 
-/** The verdict for a name the gateway answers by itself. */
-export function specialVerdict(group: string): Verdict {
+export type OwnVerdicts = {
+  /** for a public name that was answered with an address inside */
+  guarded(group: string): Verdict;
+  /** for a name the gateway answers by itself */
+  special(group: string): Verdict;
+};
+
+/** Verdicts that are not the policy's; one object for each group, as the audit tells verdicts apart by what they are. */
+export function createOwnVerdicts(): OwnVerdicts {
+  const once = (make: (group: string) => Verdict): ((group: string) => Verdict) => {
+    const made = new Map<string, Verdict>();
+    return (group) => {
+      let verdict = made.get(group);
+      if (verdict === undefined) {
+        verdict = make(group);
+        made.set(group, verdict);
+      }
+      return verdict;
+    };
+  };
   return {
-    ...plain(group),
-    action: 'allow',
-    reason: 'default-allow',
-    rule: 'special-use names are answered here',
+    guarded: once((group) => ({
+      ...plain(group),
+      action: 'block',
+      reason: 'private-address',
+      rule: 'a public name led to a private address (allow_private)',
+    })),
+    special: once((group) => ({
+      ...plain(group),
+      action: 'allow',
+      reason: 'default-allow',
+      rule: 'special-use names are answered here',
+    })),
   };
 }
 

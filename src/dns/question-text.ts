@@ -1,12 +1,7 @@
-// A question as text: the canonical name for the audit log, the key of the cache, and the names of types. One pass over
-// the bytes of the name, one string for each use.
+// A question as text: the canonical name for the audit log, and the names of types.
 
 import type { Query } from './wire.ts';
-import { CLASS_ANY, QUESTION, lower } from './wire.ts';
-
-/** Bytes of the key that come before the name: type, and what else tells two answers apart. */
-const PREFIX = 3;
-const FLAG_CD = 0x0010;
+import { QUESTION, lower } from './wire.ts';
 
 const TYPES: Readonly<Record<number, string>> = {
   1: 'A',
@@ -47,25 +42,18 @@ export function typeName(type: number): string {
   return TYPES[type] ?? `TYPE${type}`;
 }
 
-/** Text of the question last read; `read` first, then as many strings as are wanted. */
+/** Text of the question last read; `read` first. */
 export type QuestionText = {
   read(packet: Uint8Array, query: Query): void;
   /** lower case, dots between labels, `.` for the root; bytes that no host name has are written `\ddd` */
   host(): string;
-  /** name, type, class and the flags that change an answer (DO, CD); another key for every other answer */
-  key(): string;
 };
-
-/** The host of a key that `QuestionText.key` gave. */
-export function hostOfKey(key: string): string {
-  return key.slice(PREFIX);
-}
 
 /** One for each handler; its memory is used again for every question. */
 export function createQuestionText(): QuestionText {
   // At worst every byte of a name becomes four.
-  const text = Buffer.alloc(PREFIX + 4 * 255);
-  let end = PREFIX;
+  const text = Buffer.alloc(4 * 255);
+  let end = 0;
 
   function put(byte: number): void {
     text[end++] = byte;
@@ -73,13 +61,7 @@ export function createQuestionText(): QuestionText {
 
   return {
     read(packet, query) {
-      text[0] = query.type >>> 8;
-      text[1] = query.type & 0xff;
-      text[2] =
-        (query.dnssecOk ? 1 : 0) |
-        ((query.flags & FLAG_CD) !== 0 ? 2 : 0) |
-        (query.class === CLASS_ANY ? 4 : 0);
-      end = PREFIX;
+      end = 0;
       let at = QUESTION;
       for (let label = 0; label < query.labels; label++) {
         if (label > 0) put(0x2e);
@@ -95,9 +77,8 @@ export function createQuestionText(): QuestionText {
           }
         }
       }
-      if (end === PREFIX) put(0x2e);
+      if (end === 0) put(0x2e);
     },
-    host: () => text.toString('latin1', PREFIX, end),
-    key: () => text.toString('latin1', 0, end),
+    host: () => text.toString('latin1', 0, end),
   };
 }

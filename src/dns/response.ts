@@ -27,12 +27,14 @@ export type Response = {
   /** the lower four bits, with the upper eight of OPT above them */
   readonly rcode: number;
   readonly truncated: boolean;
+  /** offset after the name of the question */
+  readonly nameEnd: number;
   readonly questionEnd: number;
   /** the message without OPT and what came after it: bytes up to here, with so many additional records */
   readonly bodyEnd: number;
   readonly additional: number;
   /** offsets of the TTL of every record in the body */
-  readonly ttls: Uint16Array;
+  readonly ttls: readonly number[];
   /** seconds for which the answer may be kept; 0 when it may not */
   readonly lifetime: number;
   /** names the answer leads through, in wire form */
@@ -112,10 +114,11 @@ export function readResponse(message: Uint8Array): Response | null {
   return {
     rcode,
     truncated,
+    nameEnd,
     questionEnd,
     bodyEnd,
     additional,
-    ttls: Uint16Array.from(ttls),
+    ttls,
     lifetime: keepable ? lowest : 0,
     chain,
     addresses,

@@ -16,6 +16,18 @@ export type DnsSettings = {
   readonly forward: Readonly<Record<string, Exchange>>;
   /** names and networks that the rebinding guard lets through */
   readonly allowPrivate: readonly string[];
+  readonly cache: {
+    readonly maxBytes: number;
+    /** bounds of every TTL, in seconds; one of zero stays zero */
+    readonly leastTtl: number;
+    readonly mostTtl: number;
+    /** for how long beyond its TTL an answer may stand in while the upstreams are silent, in ms */
+    readonly staleMs: number;
+    /** renew what is asked for often shortly before its TTL is over */
+    readonly prefetch: boolean;
+  };
+  /** the guard against data carried in DNS; `exempt` are canonical names */
+  readonly tunnel: { readonly action: 'limit' | 'log' | 'off'; readonly exempt: readonly string[] };
 };
 
 /** How a packet came. A stream has room for any answer; the encrypted ones are told apart for the counters. */

@@ -26,6 +26,8 @@ export const TYPE_ANY = 255;
 export const CLASS_IN = 1;
 export const CLASS_ANY = 255;
 
+export const FLAG_CD = 0x0010;
+
 /** The name of the question begins here in every packet. */
 export const QUESTION = 12;
 

@@ -53,6 +53,8 @@ export function toDataSettings(config: GatewayConfig, listening: Listening): Dat
     page: { v4, v6 },
     serve: config.dns.serve,
     rateLimit: config.dns.rateLimit,
+    cache: config.dns.cache,
+    tunnel: config.dns.tunnel,
     connectPorts: config.proxy.connectPorts,
     allowPrivate: config.allowPrivate,
     own: {

@@ -37,6 +37,7 @@ await runDataThread(async ({ start, engine, note, now, log }) => {
       rateLimit: settings.rateLimit,
       allowPrivate: settings.allowPrivate,
       cache: settings.cache,
+      tunnel: settings.tunnel,
       forward: Object.fromEntries(Object.entries(settings.forward).map(([name, to]) => [name, open(to)])),
     };
     return createDnsHandler({ engine, exchange, note, now, settings: dnsSettings });

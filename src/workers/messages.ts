@@ -20,6 +20,7 @@ export type DataSettings = {
   readonly serve: readonly string[];
   readonly rateLimit: { readonly qps: number; readonly exempt: readonly string[] };
   readonly cache: DnsSettings['cache'];
+  readonly tunnel: DnsSettings['tunnel'];
   readonly connectPorts: readonly number[] | 'any';
   readonly allowPrivate: readonly string[];
   /** where the gateway itself listens, so that nobody is led back into it */

@@ -176,7 +176,7 @@ describe('the record of a query', () => {
   it('that cannot be kept stops no answer', () => {
     const { askNow, handler } = rig({
       rule: () => BLOCK,
-      record: () => {
+      note: () => {
         throw new Error('full');
       },
     });

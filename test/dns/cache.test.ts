@@ -1,8 +1,7 @@
 import type { Answer } from 'dns-packet';
 import { describe, expect, it } from 'vitest';
-import { createAnswerCache, createEntry } from '../../src/dns/cache.ts';
-import { readResponse } from '../../src/dns/response.ts';
-import { given, ALLOW, BLOCK, fakeExchange, query, read, rig } from './fixture.ts';
+import type { DnsSettings } from '../../src/dns/types.ts';
+import { given, SETTINGS, ALLOW, BLOCK, fakeExchange, query, read, rig } from './fixture.ts';
 
 const address = (name: string, ttl: number, data = '192.0.2.1'): Answer => ({ type: 'A', name, ttl, data });
 const soa = (ttl: number, minimum: number): Answer => ({
@@ -164,23 +163,67 @@ describe('the cache of answers', () => {
     it.handler.purge();
     expect(it.handler.stats()).toMatchObject({ cacheEntries: 0, cacheBytes: 0 });
   });
+});
 
-  it('is bounded by entries and by bytes', () => {
-    const packet = Buffer.concat([
-      query('a.example', { edns: null }),
-      Buffer.from('c00c0001000100000e100004c0000201', 'hex'),
-    ]);
-    packet.set([0x81, 0x80, 0, 1, 0, 1], 2);
-    const response = readResponse(packet);
-    if (response === null) throw new Error('unreadable');
-    const few = createAnswerCache({ maxEntries: 10, maxBytes: 1e9 });
-    const small = createAnswerCache({ maxEntries: 1e4, maxBytes: 5_000 });
-    for (let i = 0; i < 1000; i++) {
-      for (const cache of [few, small]) cache.put(`key${i}`, createEntry(packet, response, false, 0));
+describe('a popular answer', () => {
+  const start = (settings: Partial<DnsSettings> = {}) => {
+    let serial = 0;
+    const exchange = fakeExchange((name) => ({ answers: [address(name, 100, `192.0.2.${++serial}`)] }));
+    return Object.assign(rig({ exchange, settings }), { exchange });
+  };
+
+  it('is renewed before its TTL is over, and nobody waits', async () => {
+    const it = start();
+    await it.ask(query('a.example'));
+    for (let i = 0; i < 5; i++) await it.ask(query('a.example'));
+    it.time += 95_000;
+    expect((await it.ask(query('a.example')))?.data).toEqual(['192.0.2.1']);
+    await expect.poll(() => it.handler.stats()).toMatchObject({ prefetched: 1, waiting: 0 });
+    expect(it.exchange.asked.length).toBe(2);
+    it.time += 6_000;
+    expect(read(it.askNow(query('a.example')) as Uint8Array)).toMatchObject({
+      data: ['192.0.2.2'],
+      ttls: [94],
+    });
+  });
+
+  it('is renewed once, not by everyone who asks', async () => {
+    const it = start();
+    for (let i = 0; i < 5; i++) await it.ask(query('a.example'));
+    it.time += 95_000;
+    for (let i = 0; i < 5; i++) it.askNow(query('a.example'));
+    expect(it.handler.stats()).toMatchObject({ prefetched: 1 });
+  });
+
+  it('one asked for seldom is not, nor any with prefetch off', async () => {
+    const seldom = start();
+    await seldom.ask(query('a.example'));
+    const off = start({ cache: { ...SETTINGS.cache, prefetch: false } });
+    for (let i = 0; i < 9; i++) await off.ask(query('a.example'));
+    for (const it of [seldom, off]) {
+      it.time += 95_000;
+      it.askNow(query('a.example'));
+      expect(it.handler.stats()).toMatchObject({ prefetched: 0 });
     }
-    expect(few.stats().entries).toBe(10);
-    expect(small.stats().bytes).toBeLessThanOrEqual(5_000);
-    expect(small.stats().entries).toBeGreaterThan(2);
+  });
+});
+
+describe('bounds of TTLs', () => {
+  it.each([
+    [5, 30],
+    [60, 60],
+    [900, 600],
+    [0, 0],
+  ])('%i seconds are told as %i', async (given, told) => {
+    const it = rig({
+      exchange: fakeExchange((name) => ({ answers: [address(name, given)] })),
+      settings: { cache: { ...SETTINGS.cache, leastTtl: 30, mostTtl: 600 } },
+    });
+    expect((await it.ask(query('a.example')))?.ttls).toEqual([told]);
+    it.time += Math.max(0, told * 1000 - 1);
+    expect(it.askNow(query('a.example')) === null).toBe(told === 0);
+    it.time += 1;
+    expect(it.askNow(query('a.example'))).toBeNull();
   });
 });
 

@@ -7,7 +7,8 @@ import { createNameHashes, hashWireName } from '../../src/blocklist/hash.ts';
 import { createDnsHandler } from '../../src/dns/handle.ts';
 import { ANSWER_ROOM } from '../../src/dns/types.ts';
 import type { DnsHandler, DnsSettings, Transport } from '../../src/dns/types.ts';
-import type { Client, Decision, Engine, Verdict } from '../../src/policy/types.ts';
+import { typeName } from '../../src/dns/question-text.ts';
+import type { Client, Decision, DnsNote, Engine, Verdict } from '../../src/policy/types.ts';
 import type { Exchange } from '../../src/resolver/types.ts';
 
 export type QueryOptions = {
@@ -192,6 +193,7 @@ export function fakeExchange(
     ask(packet, done) {
       this.query(packet).then(done, () => done(null));
     },
+    upstreams: () => [],
     stats: () => ({}),
     close() {},
   };
@@ -204,6 +206,8 @@ export const SETTINGS: DnsSettings = {
   rateLimit: { qps: 0, exempt: [] },
   forward: {},
   allowPrivate: [],
+  cache: { maxBytes: 1 << 20, leastTtl: 0, mostTtl: 86_400, staleMs: 86_400_000, prefetch: true },
+  tunnel: { action: 'limit', exempt: [] },
 };
 
 export type Rig = {
@@ -230,22 +234,40 @@ export function given(
   return size === 0 ? null : out.slice(0, size);
 }
 
+/** Keeps what a handler notes as the proxy's records have it. */
+export function noteInto(decisions: Decision[]): DnsNote {
+  return (_lo, _hi, client, verdict, type, at, bytesIn, bytesOut, durationMs, host) => {
+    decisions.push({
+      at,
+      channel: 'dns',
+      client,
+      host: host(),
+      path: null,
+      method: typeName(type),
+      verdict,
+      policyGeneration: 3,
+      indexGeneration: 5,
+      bytesIn,
+      bytesOut,
+      durationMs,
+    });
+  };
+}
+
 /** A handler with time in its hands. */
 export function rig(options: {
   rule?: (name: string, client: Client, now: number) => Verdict;
   exchange?: Exchange;
   settings?: Partial<DnsSettings>;
-  record?: (decision: Decision) => void;
-  cache?: { maxEntries: number; maxBytes: number };
+  note?: DnsNote;
 }): Rig {
   const decisions: Decision[] = [];
   const handler = createDnsHandler({
     engine: fakeEngine(options.rule ?? (() => ALLOW)),
     exchange: options.exchange ?? fakeExchange(() => ({})),
-    record: options.record ?? ((decision) => decisions.push(decision)),
+    note: options.note ?? noteInto(decisions),
     now: () => it.time,
     settings: { ...SETTINGS, ...options.settings },
-    ...(options.cache === undefined ? {} : { cache: options.cache }),
   });
   const it: Rig = {
     handler,

@@ -11,7 +11,7 @@ import { createExchange } from '../../src/resolver/exchange.ts';
 import { createRandomIds } from '../../src/resolver/random-ids.ts';
 import { addressRecord, answerTo, startScriptedUpstream } from '../resolver/scripted-upstream.ts';
 import type { ScriptedUpstream } from '../resolver/scripted-upstream.ts';
-import { SETTINGS, query, read } from './fixture.ts';
+import { SETTINGS, noteInto, query, read } from './fixture.ts';
 import type { Read } from './fixture.ts';
 
 const [KS1, STAFF, STRANGER] = ['127.0.0.2', '127.0.0.4', '127.0.0.9'];
@@ -84,7 +84,7 @@ async function gateway(model: PolicyModel | null = MODEL): Promise<Gateway> {
   const handler = createDnsHandler({
     engine,
     exchange,
-    record: (d) => decisions.push(d),
+    note: noteInto(decisions),
     now: () => now,
     settings: SETTINGS,
   });

@@ -79,6 +79,7 @@ const echoExchange: Exchange = {
   ask(packet, done) {
     this.query(packet).then(done, () => done(null));
   },
+  upstreams: () => [],
   stats: () => ({}),
   close() {},
 };
@@ -98,8 +99,7 @@ describe('hostile packets', () => {
     const it = rig({
       rule: (name) => (name.includes('bet') ? BLOCK : ALLOW),
       exchange: echoExchange,
-      record: () => {},
-      cache: { maxEntries: 500, maxBytes: 1 << 20 },
+      note: () => {},
     });
     let answered = 0;
     let answers: { bytes: Uint8Array; packet: Buffer }[] = [];
@@ -162,8 +162,7 @@ describe('hostile packets', () => {
     let bytes: Buffer = good;
     const it = rig({
       exchange: fakeExchange(() => bytes),
-      record: () => {},
-      cache: { maxEntries: 500, maxBytes: 1 << 20 },
+      note: () => {},
     });
     let servfail = 0;
     let whole = 0;

@@ -6,6 +6,7 @@ import { parseCacheSize, parseDuration, parseName } from '../values.ts';
 import { GATEWAY_DEFAULTS as D } from './defaults.ts';
 import { networks } from './fields.ts';
 import { optional, textOf } from './keys.ts';
+import { localNames } from './local-names.ts';
 
 export const dns = z.strictObject({
   upstreams: optional(z.array(textOf(parseUpstreamEntry)).min(1), {
@@ -18,6 +19,7 @@ export const dns = z.strictObject({
     write: 'write names with lists of servers, for example { inside.example: ["10.0.0.2"] }',
     fallback: D.forward,
   }),
+  ...localNames,
   block: optional(z.union([z.enum(['nxdomain', 'null', 'page']), z.null()]), {
     says: 'The DNS answer for a blocked name: `nxdomain` (no such name), `null` (0.0.0.0 and ::) or `page` (the address in `web.public`, so that browsers show the block page for plain http).',
     write: 'write one of: nxdomain, null, page',
@@ -69,5 +71,20 @@ export const dns = z.strictObject({
       }),
     }),
     { says: 'The cache of answers.', write: 'write { size: 32MB }' },
+  ),
+  tunnel: optional(
+    z.strictObject({
+      action: optional(z.enum(['limit', 'log', 'off']), {
+        says: 'What happens when a client’s queries look like data carried in DNS (many long or made-up names, or much TXT, under one domain; or hundreds of new domains a minute): `limit` blocks them for ten minutes, `log` only writes it down.',
+        write: 'write one of: limit, log, off',
+        fallback: D.tunnelAction,
+      }),
+      exempt: optional(z.array(textOf(parseName)), {
+        says: 'Domains that are never counted, such as the one by which a product checks files. The usual ones are known.',
+        write: 'write a list of names, for example [checks.example]',
+        fallback: D.exempt,
+      }),
+    }),
+    { says: 'The guard against tunnels through DNS.', write: 'write { action: limit, exempt: [] }' },
   ),
 });

@@ -1,0 +1,118 @@
+// Who sends packets: for each address whether it is served, how many queries it has left, and who the policy takes it
+// for, all found by one look-up. The table is bounded, so that made-up senders cannot fill the memory.
+
+import { LRUCache } from 'lru-cache';
+import { compileNetworks, matchesNetworks } from '../policy/private-address.ts';
+import type { Client, Engine } from '../policy/types.ts';
+import type { Asker } from './types.ts';
+
+/**
+ * `served`: answer. `over`: beyond its rate, ask it to come back by TCP, or refuse there. `drop`: so far beyond that
+ * answering would be a service to a flood. `refused`: not from a served network.
+ */
+export type Admission = 'served' | 'over' | 'drop' | 'refused';
+
+/** What is known of an asker; `client` and `profile` are the policy's, made anew when it changes. */
+export type KnownAsker = Asker & {
+  client: Client;
+  profile: number;
+  epoch: number;
+  readonly bucket: Bucket;
+};
+
+/** Shared by all client ids of one address. */
+type Bucket = { readonly served: boolean; readonly limited: boolean; tokens: number; filledAt: number };
+
+export type Askers = {
+  find(address: string, clientId: string | null): KnownAsker;
+  find4(address: number): KnownAsker;
+  admit(asker: KnownAsker, now: number): Admission;
+  /** the asker with the policy's present view of it */
+  refresh(asker: KnownAsker): void;
+  known(): number;
+};
+
+const MAX_KNOWN = 16_384;
+
+/**
+ * A token bucket for each address: `qps` queries a second, twice that at once. The next `qps` beyond it are `over`, all
+ * others are dropped until the bucket fills again. Throws an Error that names an entry which is no network.
+ */
+export function createAskers(deps: {
+  engine: Pick<Engine, 'client' | 'profile' | 'epoch'>;
+  settings: { serve: readonly string[]; rateLimit: { qps: number; exempt: readonly string[] } };
+  now: () => number;
+}): Askers {
+  const { engine, settings, now } = deps;
+  const serve = compileNetworks([...settings.serve]);
+  const exempt = compileNetworks([...settings.rateLimit.exempt]);
+  const { qps } = settings.rateLimit;
+  const buckets = new LRUCache<string, Bucket>({ max: MAX_KNOWN });
+  const byText = new LRUCache<string, KnownAsker>({ max: MAX_KNOWN });
+  const byNumber = new Map<number, KnownAsker>();
+
+  function bucketOf(address: string): Bucket {
+    const held = buckets.get(address);
+    if (held !== undefined) return held;
+    const bucket: Bucket = {
+      served: matchesNetworks(address, serve),
+      limited: qps > 0 && !matchesNetworks(address, exempt),
+      tokens: 2 * qps,
+      filledAt: now(),
+    };
+    buckets.set(address, bucket);
+    return bucket;
+  }
+
+  function meet(address: string, clientId: string | null): KnownAsker {
+    const client = engine.client(address, clientId);
+    const { epoch } = engine;
+    return { address, clientId, client, profile: engine.profile(client), epoch, bucket: bucketOf(address) };
+  }
+
+  function find(address: string, clientId: string | null): KnownAsker {
+    const key = clientId === null ? address : `${address} ${clientId}`;
+    let asker = byText.get(key);
+    if (asker === undefined) {
+      asker = meet(address, clientId);
+      byText.set(key, asker);
+    }
+    return asker;
+  }
+
+  return {
+    find,
+    find4(address) {
+      let asker = byNumber.get(address);
+      if (asker !== undefined) return asker;
+      const text = `${address >>> 24}.${(address >>> 16) & 255}.${(address >>> 8) & 255}.${address & 255}`;
+      asker = find(text, null);
+      // All at once and seldom: the text table behind it remembers those that still matter.
+      if (byNumber.size >= MAX_KNOWN) byNumber.clear();
+      byNumber.set(address, asker);
+      return asker;
+    },
+    admit({ bucket }, at) {
+      if (bucket.limited) {
+        const passed = at - bucket.filledAt;
+        // A clock that was set back fills nothing.
+        if (passed > 0) bucket.tokens = Math.min(2 * qps, bucket.tokens + (passed * qps) / 1000);
+        bucket.filledAt = at;
+        if (bucket.tokens < 1) {
+          if (bucket.tokens - 1 < -qps) return 'drop';
+          bucket.tokens--;
+          return bucket.served ? 'over' : 'drop';
+        }
+        bucket.tokens--;
+      }
+      return bucket.served ? 'served' : 'refused';
+    },
+    refresh(asker) {
+      if (asker.epoch === engine.epoch) return;
+      asker.client = engine.client(asker.address, asker.clientId);
+      asker.profile = engine.profile(asker.client);
+      asker.epoch = engine.epoch;
+    },
+    known: () => buckets.size,
+  };
+}
