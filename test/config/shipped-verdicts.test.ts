@@ -52,6 +52,9 @@ describe('a fresh gateway', () => {
   });
 
   it.each<[string, number, string[]]>([
+    ['1.1.1.1', WEDNESDAY_10, []],
+    ['2620:fe::fe', WEDNESDAY_10, []],
+    ['192.0.2.1', WEDNESDAY_10, ['staff']],
     ['www.pornhub.com', WEDNESDAY_10, []],
     ['bet365.com', WEDNESDAY_10, []],
     ['nordvpn.com', WEDNESDAY_10, []],

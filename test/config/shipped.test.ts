@@ -6,6 +6,8 @@ import { describe, expect, it } from 'vitest';
 import { canonicalName } from '../../src/blocklist/names.ts';
 import { renderReference, renderSchema } from '../../src/config/reference.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { formatAddress, parseNetwork } from '../../src/policy/networks.ts';
+import { isPrivateAddress } from '../../src/policy/private-address.ts';
 import { followExtends } from '../../src/policy/groups.ts';
 import { messages } from './support.ts';
 
@@ -17,6 +19,9 @@ if (!loaded.ok) throw new Error(messages(loaded).join('\n'));
 const { config, policy } = loaded;
 
 const files = readdirSync(join(ROOT, 'blocklists')).filter((name) => name.endsWith('.txt'));
+/** lists of addresses, which have rules of their own */
+const ADDRESS_FILES = ['dns-bypass-addresses.txt'];
+const nameFiles = files.filter((file) => !ADDRESS_FILES.includes(file));
 const namesOf = (file: string): string[] =>
   read(`blocklists/${file}`)
     .split('\n')
@@ -94,7 +99,28 @@ describe('the starter lists', () => {
     }
   });
 
-  it.each(files)('%s holds canonical names, sorted, once each, none of them a public suffix', (file) => {
+  it.each(ADDRESS_FILES)(
+    'F12 %s holds addresses of the internet as the gateway writes them, once each',
+    (file) => {
+      const texts = namesOf(file);
+      expect(new Set(texts).size).toBe(texts.length);
+      for (const text of texts) {
+        const network = parseNetwork(text);
+        expect(network, text).toMatchObject({ hadHostBits: false });
+        const { address, prefix } = network!;
+        expect(text.replace(/\/.*/, '')).toBe(formatAddress(address));
+        expect(prefix, text).toBeGreaterThanOrEqual(address.family === 4 ? 24 : 48);
+        expect(isPrivateAddress(formatAddress(address)), text).toBe(false);
+      }
+      expect(read(`blocklists/${file}`)).toContain('Use real lists in production');
+      expect(config.lists.find(({ source }) => source.endsWith(file))).toMatchObject({
+        format: 'ips',
+        category: 'dns-bypass',
+      });
+    },
+  );
+
+  it.each(nameFiles)('%s holds canonical names, sorted, once each, none of them a public suffix', (file) => {
     const names = namesOf(file);
     expect(names).toEqual([...new Set(names)].sort());
     for (const name of names) {

@@ -28,6 +28,7 @@ export const LIST_FORMATS = [
   'dnsmasq',
   'squidguard',
   'rpz',
+  'ips',
 ] as const;
 
 const school = z.strictObject({
