@@ -21,7 +21,7 @@ const log = (level: 'info' | 'warn' | 'error', msg: string, fields: Record<strin
   send({ kind: 'log', level, msg, fields });
 
 const store = openStore({ ...start.store, now: Date.now, log });
-const rings = start.rings.map(openRingConsumer);
+const rings = start.rings.map((memory) => openRingConsumer(memory));
 let undecodable = 0;
 
 function takeBatch(): number {

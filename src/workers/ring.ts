@@ -19,7 +19,7 @@ const AMOUNTS = 24;
 const FREE = 0;
 const HELD = 1;
 const TAKEN = 2;
-/** Turns a consumer waits for a producer that stopped in the middle of adding: a busy machine may, a dead thread does. */
+/** Drains that a consumer waits for a producer stopped in the middle of adding: a busy machine may, a dead thread does. */
 const PATIENCE = 20;
 
 /** The longest record a ring takes, in bytes. */
@@ -141,20 +141,21 @@ export function openRingProducer<T>(memory: SharedArrayBuffer, encode: RecordEnc
   };
 }
 
-export function openRingConsumer(memory: SharedArrayBuffer): RingConsumer {
+/** `patience`: drains, in vain, until a record is taken out of the hand of a producer that does not let go of it. */
+export function openRingConsumer(memory: SharedArrayBuffer, patience = PATIENCE): RingConsumer {
   const { state, words, numbers, bytes, capacity } = viewRing(memory);
   const added: Amounts = { count: 0, bytesIn: 0, bytesOut: 0, micros: 0 };
   let read = Atomics.load(state, READ) >>> 0;
-  let patience = PATIENCE;
+  let left = patience;
 
   /** Nothing more can be added to the record at `at` after this; false when its producer is just about to. */
   const close = (at: number): boolean => {
     const gate = at / WORD + GATE;
     if (Atomics.compareExchange(words, gate, FREE, TAKEN) === HELD) {
-      if (--patience > 0) return false;
+      if (--left > 0) return false;
       Atomics.store(words, gate, TAKEN);
     }
-    patience = PATIENCE;
+    left = patience;
     added.count = words[at / WORD + 2]!;
     added.micros = words[at / WORD + 3]!;
     added.bytesIn = numbers[at / 8 + 2]!;
