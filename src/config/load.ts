@@ -4,6 +4,7 @@
 import { dirname, isAbsolute, join } from 'node:path';
 import { availableParallelism } from 'node:os';
 import { checkGateway, categoriesOf } from './check-gateway.ts';
+import { readLocalNames } from './check-local-names.ts';
 import { checkPolicyFile } from './check-policy.ts';
 import { findShapeErrors } from './findings.ts';
 import { mapping, meaning } from './raw.ts';
@@ -40,7 +41,11 @@ export function loadConfig(
   const bare = resolveGateway(file, data, machine.cores);
   const gatewayShape = data === undefined ? [] : findShapeErrors(gatewaySchema, data, GATEWAY_LATER);
   const { findings, lists } = data === undefined ? { findings: [], lists: [] } : checkGateway(data, bare);
-  const told = inOrder([...gateway.told, ...tell(file, gateway.tree, [...gatewayShape, ...findings])]);
+  const local = readLocalNames(data, bare);
+  const told = inOrder([
+    ...gateway.told,
+    ...tell(file, gateway.tree, [...gatewayShape, ...findings, ...local.findings]),
+  ]);
 
   // without gateway.yaml nobody knows which policy is meant, or what its categories are
   if (gateway.missing) return { ok: false, errors: told.map(({ error }) => error) };
@@ -61,7 +66,8 @@ export function loadConfig(
   const errors = told.filter(({ level }) => level === 'error').map(({ error }) => error);
   if (errors.length > 0) return { ok: false, errors };
   const warnings: ConfigWarning[] = told.map(({ error }) => error);
-  return { ok: true, config: { ...bare, lists }, policy, warnings };
+  const dns = { ...bare.dns, local: { ...bare.dns.local, records: local.records } };
+  return { ok: true, config: { ...bare, lists, dns }, policy, warnings };
 }
 
 function policyFileAsWritten(file: string, data: unknown): string {

@@ -128,8 +128,8 @@ export function compileLocalRecords(source: LocalSource, seed: Seed): LocalRecor
   source.records.forEach(add);
   for (const record of reverseRecords(source.records)) {
     const held = names.get(record.name);
-    if (held?.sets.has(TYPE_NUMBERS.PTR) || held?.leadsTo != null || isForwarded(record.name)) continue;
-    add(record);
+    if (held !== undefined && (held.sets.has(TYPE_NUMBERS.PTR) || held.leadsTo !== null)) continue;
+    if (!isForwarded(record.name)) add(record);
   }
 
   /** Whether a name with nothing of its own exists because names below it do: where nobody else could say so. */

@@ -31,9 +31,11 @@ describe('a good configuration', () => {
       dns: {
         upstreams: ['system'],
         forward: {},
+        local: { records: [], authoritative: [] },
         block: 'nxdomain',
         serve: ['127.0.0.0/8', '::1'],
         rateLimit: { qps: 300, exempt: [] },
+        tunnel: { action: 'limit', exempt: [] },
       },
       proxy: { connectPorts: [443, 8443] },
       allowPrivate: [],
