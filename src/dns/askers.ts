@@ -21,7 +21,14 @@ export type KnownAsker = Asker & {
 };
 
 /** Shared by all client ids of one address. */
-type Bucket = { readonly served: boolean; readonly limited: boolean; tokens: number; filledAt: number };
+type Bucket = {
+  readonly served: boolean;
+  /** many stand behind this address, such as those of a forwarder inside: nothing is to be concluded from how much it asks */
+  readonly exempt: boolean;
+  readonly limited: boolean;
+  tokens: number;
+  filledAt: number;
+};
 
 export type Askers = {
   find(address: string, clientId: string | null): KnownAsker;
@@ -54,9 +61,11 @@ export function createAskers(deps: {
   function bucketOf(address: string): Bucket {
     const held = buckets.get(address);
     if (held !== undefined) return held;
+    const isExempt = matchesNetworks(address, exempt);
     const bucket: Bucket = {
       served: matchesNetworks(address, serve),
-      limited: qps > 0 && !matchesNetworks(address, exempt),
+      exempt: isExempt,
+      limited: qps > 0 && !isExempt,
       tokens: 2 * qps,
       filledAt: now(),
     };

@@ -27,6 +27,7 @@ import { NONE } from './slab.ts';
 import type { Place } from './slab.ts';
 import { specialAnswer, specialReply } from './special-names.ts';
 import type { SpecialAnswer } from './special-names.ts';
+import { createTunnelGuard } from './tunnel-guard.ts';
 import { createTurns } from './turns.ts';
 import type { Turn } from './turns.ts';
 import { ANSWER_ROOM } from './types.ts';
@@ -41,6 +42,7 @@ export type DnsHandlerDeps = {
   /** UTC ms */
   readonly now: () => number;
   readonly settings: DnsSettings;
+  readonly log?: (level: 'warn', msg: string, fields: Record<string, unknown>) => void;
 };
 
 const MAX_TTL = 0x7fffffff;
@@ -64,6 +66,7 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
   const store = createAnswerStore({ maxBytes: cache.maxBytes, ttl });
   const fetcher = createFetcher({ store, now, ttl, guard: createRebindingGuard(settings.allowPrivate) });
   const turns = createTurns({ arrived, exchange: deps.exchange });
+  const tunnels = createTunnelGuard({ ...settings.tunnel, seed: engine.seed.lo });
   const targets = createRewriteTargets();
   const own = createOwnVerdicts();
   const text = createQuestionText();
@@ -227,6 +230,14 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
         }
         return give(verdict, place, startedAt);
       }
+    }
+    const pace = asker.bucket.exempt ? 'pass' : tunnels.judge(packet, query, asker.address, startedAt);
+    if (pace !== 'pass') {
+      if (pace === 'limit') return block(own.tunnel(asker.client.group), startedAt);
+      deps.log?.('warn', 'a client asks for names that look like data carried in DNS', {
+        client: asker.address,
+        host: hostHere(),
+      });
     }
     counts.forwarded++;
     const turn = turns.begin(packet, query, key);
@@ -404,6 +415,7 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
       const { entries, bytes, evicted } = store.stats();
       return {
         ...counts,
+        ...tunnels.stats(),
         cacheEntries: entries,
         cacheBytes: bytes,
         cacheEvicted: evicted,

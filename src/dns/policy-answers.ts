@@ -41,7 +41,10 @@ export function ttlUnder(verdict: Verdict, now: number, most: number): number {
   return Math.min(most, BLOCK_TTL, Math.max(0, Math.floor((verdict.until - now) / 1000)));
 }
 
-/** The verdict for an allowed name whose kept answer leads through other names. The engine's hashes are another name's after it. */
+/**
+ * The verdict for an allowed name whose kept answer leads through other names and to addresses. The engine's hashes are
+ * another name's after it.
+ */
 export function chainVerdict(
   engine: Engine,
   store: AnswerStore,
@@ -51,21 +54,29 @@ export function chainVerdict(
   now: number,
 ): Verdict {
   const count = store.chainCount(place);
-  if (count === 0) return verdict;
-  const decideAt = (name: number): Verdict => {
-    engine.hash(store.bytes, name);
-    return engine.decideHashed(profile, client, now);
-  };
-  const names: number[] = [];
-  let plain = true;
-  let at = store.chainAt(place);
-  for (let n = 0; n < count; n++) {
-    names.push(at);
-    at = engine.hash(store.bytes, at);
-    const target = engine.decideHashed(profile, client, now);
-    plain &&= target.action === 'allow' && target.until === null;
+  let final = verdict;
+  if (count > 0) {
+    const names: number[] = [];
+    let plain = true;
+    let at = store.chainAt(place);
+    for (let n = 0; n < count; n++) {
+      names.push(at);
+      at = engine.hash(store.bytes, at);
+      const target = engine.decideHashed(profile, client, now);
+      plain &&= target.action === 'allow' && target.until === null;
+    }
+    // Nearly always nothing is to be said of them.
+    if (!plain) {
+      final = decideChain(verdict, names, (name) => {
+        engine.hash(store.bytes, name);
+        return engine.decideHashed(profile, client, now);
+      });
+    }
   }
-  return plain ? verdict : decideChain(verdict, names, decideAt);
+  if (store.addressCount(place) === 0 || !engine.hasAddressLists()) return final;
+  const addresses: number[] = [];
+  for (let n = 0; n < store.addressCount(place); n++) addresses.push(n);
+  return decideChain(final, addresses, (n) => engine.decideAddress(store.address(place, n), client, now));
 }
 
 export type OwnVerdicts = {
@@ -73,6 +84,8 @@ export type OwnVerdicts = {
   guarded(group: string): Verdict;
   /** for a name the gateway answers by itself */
   special(group: string): Verdict;
+  /** for a name or a volume that looks like data carried in DNS */
+  tunnel(group: string): Verdict;
 };
 
 /** Verdicts that are not the policy's; one object for each group, as the audit tells verdicts apart by what they are. */
@@ -100,6 +113,12 @@ export function createOwnVerdicts(): OwnVerdicts {
       action: 'allow',
       reason: 'default-allow',
       rule: 'special-use names are answered here',
+    })),
+    tunnel: once((group) => ({
+      ...plain(group),
+      action: 'block',
+      reason: 'tunnel',
+      rule: 'this looks like data carried in DNS (dns.tunnel)',
     })),
   };
 }
