@@ -220,6 +220,8 @@ export type Rig = {
   askNow(packet: Uint8Array, options?: { from?: string; transport?: 'udp' | 'tcp' }): Uint8Array | null;
 };
 
+const room = new Uint8Array(ANSWER_ROOM);
+
 /** One packet to a handler: the answer that is there at once, or null; one that comes later goes to `late`. */
 export function given(
   handler: DnsHandler,
@@ -228,10 +230,9 @@ export function given(
   transport: Transport,
   late: (answer: Uint8Array) => void,
 ): Uint8Array | null {
-  const out = new Uint8Array(ANSWER_ROOM);
   const later = () => (answer: Uint8Array) => late(answer.slice());
-  const size = handler.handle(packet, packet.length, handler.asker(from), transport, out, later);
-  return size === 0 ? null : out.slice(0, size);
+  const size = handler.handle(packet, packet.length, handler.asker(from), transport, room, later);
+  return size === 0 ? null : room.slice(0, size);
 }
 
 /** Keeps what a handler notes as the proxy's records have it. */
