@@ -11,6 +11,8 @@ const SOCKET_BUFFER = 4 << 20;
 /** Answers that wait in the process because the system's buffer is full; beyond them, they are dropped. */
 const MAX_WAITING = 1024;
 const MAPPED = '::ffff:';
+/** Errors told to the log; the rest are counted. */
+const TOLD_ERRORS = 3;
 
 /** Resolves when the socket is bound; rejects with the system's error when the address cannot be had. */
 export async function openDnsUdpDgram(options: DnsServerOptions): Promise<DnsServer> {
@@ -27,7 +29,8 @@ export async function openDnsUdpDgram(options: DnsServerOptions): Promise<DnsSer
     lookup: ((host: string, _family: unknown, done: (error: null, ip: string, family: number) => void) =>
       done(null, host, family)) as unknown as NonNullable<SocketOptions['lookup']>,
   });
-  const counts = { received: 0, sent: 0, unanswerable: 0, dropped: 0, errors: 0 };
+  const counts = { received: 0, sent: 0, unanswerable: 0, cut: 0, dropped: 0, errors: 0 };
+  let told = 0;
   let open = true;
 
   socket.on('message', (packet, sender) => {
@@ -37,16 +40,34 @@ export async function openDnsUdpDgram(options: DnsServerOptions): Promise<DnsSer
       counts.unanswerable++;
       return;
     }
-    const client = sender.address.startsWith(MAPPED) ? sender.address.slice(MAPPED.length) : sender.address;
+    // No query is that long.
+    if (packet.length > DATAGRAM_ROOM) {
+      counts.cut++;
+      return;
+    }
     const { port, address: host } = sender;
     const later = () => (answer: Uint8Array) => send(answer.slice(), port, host);
     // A buffer for each answer: the system takes it after this turn.
     const out = Buffer.allocUnsafe(DATAGRAM_ROOM);
-    const size = handler.handle(packet, packet.length, handler.asker(client), 'udp', out, later);
-    if (size > 0) send(out.subarray(0, size), port, host);
+    try {
+      const asker = handler.asker(plain(host));
+      const size = handler.handle(packet, packet.length, asker, 'udp', out, later);
+      if (size > DATAGRAM_ROOM) counts.errors++;
+      else if (size > 0) send(out.subarray(0, size), port, host);
+    } catch (error) {
+      fault(error as Error);
+    }
   });
+  function fault(error: Error): void {
+    counts.errors++;
+    if (++told <= TOLD_ERRORS) options.log?.('warn', 'DNS over UDP', { address, err: error.message });
+  }
   function send(answer: Uint8Array, port: number, host: string): void {
     if (!open) return;
+    if (answer.length > DATAGRAM_ROOM) {
+      counts.errors++;
+      return;
+    }
     if (socket.getSendQueueCount() > MAX_WAITING) {
       counts.dropped++;
       return;
@@ -65,10 +86,7 @@ export async function openDnsUdpDgram(options: DnsServerOptions): Promise<DnsSer
       resolve();
     });
   });
-  socket.on('error', (error) => {
-    counts.errors++;
-    options.log?.('warn', 'DNS over UDP', { address, err: error.message });
-  });
+  socket.on('error', fault);
   return {
     port: socket.address().port,
     stats: () => ({ ...counts }),
@@ -79,4 +97,11 @@ export async function openDnsUdpDgram(options: DnsServerOptions): Promise<DnsSer
         socket.close(() => resolve());
       }),
   };
+}
+
+/** Without the zone, which is of this machine and not of the client, and without the form of IPv4 in IPv6. */
+function plain(address: string): string {
+  if (address.startsWith(MAPPED)) return address.slice(MAPPED.length);
+  const zone = address.indexOf('%');
+  return zone < 0 ? address : address.slice(0, zone);
 }

@@ -1,12 +1,8 @@
-import { createSocket } from 'node:dgram';
-import type { Socket as UdpSocket } from 'node:dgram';
-import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openDnsTcp } from '../../src/dns/server-tcp.ts';
 import type { DnsTcpOptions } from '../../src/dns/server-tcp.ts';
-import { openDnsUdpDgram } from '../../src/dns/udp-dgram.ts';
 import type { DnsHandler, DnsServer } from '../../src/dns/types.ts';
 import { createExchange } from '../../src/resolver/exchange.ts';
 import { createRandomIds } from '../../src/resolver/random-ids.ts';
@@ -30,7 +26,6 @@ const rule = (name: string) => (name.startsWith('bet') ? BLOCK : ALLOW);
 async function gateway(tcp: Partial<DnsTcpOptions> = {}): Promise<{
   upstream: ScriptedUpstream;
   handler: DnsHandler;
-  udp: DnsServer;
   tcp: DnsServer;
 }> {
   const upstream = kept(await startScriptedUpstream());
@@ -48,23 +43,8 @@ async function gateway(tcp: Partial<DnsTcpOptions> = {}): Promise<{
   return {
     upstream,
     handler,
-    udp: kept(await openDnsUdpDgram(at)),
     tcp: kept(await openDnsTcp({ ...at, ...tcp })),
   };
-}
-
-async function udpClient(address = '127.0.0.1'): Promise<UdpSocket> {
-  const socket = kept(createSocket(address.includes(':') ? 'udp6' : 'udp4'));
-  socket.bind(0, address);
-  await once(socket, 'listening');
-  return socket;
-}
-
-async function askUdp(port: number, packet: Uint8Array, to = '127.0.0.1', from = to): Promise<Read> {
-  const socket = await udpClient(from);
-  socket.send(packet, port, to);
-  const [bytes] = (await once(socket, 'message')) as [Buffer];
-  return read(bytes);
 }
 
 const framed = (...packets: Uint8Array[]): Buffer =>
@@ -104,126 +84,6 @@ function tcpClient(port: number): TcpClient {
     },
   };
 }
-
-describe('over UDP', () => {
-  it('blocks, asks upstream, answers from the cache', async () => {
-    const { udp, upstream } = await gateway();
-    expect(await askUdp(udp.port, query('bet.example'))).toMatchObject({ rcodeNumber: 3, ede: [15] });
-    expect(await askUdp(udp.port, query('a.example'))).toMatchObject({ data: ['192.0.2.1'] });
-    expect(await askUdp(udp.port, query('A.example', { id: 9 }))).toMatchObject({
-      id: 9,
-      data: ['192.0.2.1'],
-    });
-    expect(upstream.asked.map((asked) => asked.name)).toEqual(['a.example']);
-    expect(udp.stats()).toMatchObject({ received: 3, sent: 3, errors: 0 });
-  });
-
-  it('over IPv6', async () => {
-    const { handler } = rig({ rule });
-    const server = kept(await openDnsUdpDgram({ address: '::1', port: 0, handler }));
-    expect(await askUdp(server.port, query('bet.example'), '::1')).toMatchObject({ rcodeNumber: 3 });
-  });
-
-  it('tells clients apart by their address', async () => {
-    const { handler } = rig({ rule: (_name, client) => (client.group === 'group-2' ? BLOCK : ALLOW) });
-    const server = kept(await openDnsUdpDgram({ address: '127.0.0.1', port: 0, handler }));
-    expect(await askUdp(server.port, query('x.example'), '127.0.0.1', '127.0.0.2')).toMatchObject({
-      rcodeNumber: 3,
-    });
-    expect(await askUdp(server.port, query('x.example'))).toMatchObject({ rcodeNumber: 0 });
-  });
-
-  it('goes to TCP upstream for what is too long, and tells the client to do the same', async () => {
-    const { udp, tcp, upstream } = await gateway();
-    const many = Array.from({ length: 200 }, (_, i) => addressRecord('big.example', `192.0.2.${i}`));
-    upstream.script = (asked) => [
-      asked.byTcp ? answerTo(asked, many) : answerTo(asked, [], { flags: 0x0200 }),
-    ];
-    expect(await askUdp(udp.port, query('big.example'))).toMatchObject({
-      truncated: true,
-      data: [],
-      opt: { size: 1232 },
-    });
-    const client = tcpClient(tcp.port);
-    client.socket.write(framed(query('big.example')));
-    expect((await client.until(1))[0]?.data.length).toBe(200);
-  });
-
-  it.each([
-    ['is silent', () => []],
-    ['sends garbage', () => [Buffer.from('garbage, and not a little of it')]],
-    [
-      'answers another question',
-      (asked) => [answerTo(asked, [], { questions: [{ type: 'A', name: 'x.y', class: 'IN' }] })],
-    ],
-    ['says SERVFAIL', (asked) => [answerTo(asked, [], { rcode: 2 })]],
-  ] satisfies [string, ScriptedUpstream['script']][])(
-    'an upstream that %s means SERVFAIL',
-    async (_what, script) => {
-      const { udp, upstream } = await gateway();
-      upstream.script = script;
-      expect(await askUdp(udp.port, query('a.example'))).toMatchObject({ rcodeNumber: 2, data: [] });
-      expect(await askUdp(udp.port, query('bet.example'))).toMatchObject({ rcodeNumber: 3 });
-    },
-  );
-
-  it('a sender with port 0 cannot be answered and ends nothing', async () => {
-    // No socket can send from port 0: the event is raised as the system would raise it.
-    const { handler } = rig({ rule });
-    const sockets = new Set<UdpSocket>();
-    const original = UdpSocketPrototype.bind;
-    UdpSocketPrototype.bind = function (this: UdpSocket, ...rest: unknown[]) {
-      sockets.add(this);
-      return Reflect.apply(original, this, rest) as UdpSocket;
-    } as typeof original;
-    let server: DnsServer;
-    try {
-      server = kept(await openDnsUdpDgram({ address: '127.0.0.1', port: 0, handler }));
-    } finally {
-      UdpSocketPrototype.bind = original;
-    }
-    const [socket] = [...sockets];
-    socket?.emit('message', query('bet.example'), {
-      address: '127.0.0.1',
-      port: 0,
-      family: 'IPv4',
-      size: 40,
-    });
-    expect(server.stats()['unanswerable']).toBe(1);
-    expect(await askUdp(server.port, query('bet.example'))).toMatchObject({ rcodeNumber: 3 });
-  });
-
-  it('two share a port by reusePort, and an address that is taken is an error', async () => {
-    const { handler } = rig({ rule });
-    const first = kept(await openDnsUdpDgram({ address: '127.0.0.1', port: 0, handler, reusePort: true }));
-    const second = kept(
-      await openDnsUdpDgram({ address: '127.0.0.1', port: first.port, handler, reusePort: true }),
-    );
-    expect(second.port).toBe(first.port);
-    await expect(openDnsUdpDgram({ address: '127.0.0.1', port: first.port, handler })).rejects.toThrow(
-      'EADDRINUSE',
-    );
-  });
-
-  it('answers that come after it was closed go nowhere', async () => {
-    const { udp, upstream, handler } = await gateway();
-    let release = (): void => {};
-    const held = new Promise<void>((resolve) => (release = resolve));
-    upstream.script = async (asked) => {
-      await held;
-      return [answerTo(asked)];
-    };
-    const client = await udpClient();
-    client.send(query('a.example'), udp.port, '127.0.0.1');
-    await expect.poll(() => upstream.asked.length).toBe(1);
-    await udp.close();
-    await udp.close();
-    release();
-    await expect.poll(() => handler.stats()['forwarded']).toBe(1);
-  });
-});
-
-const UdpSocketPrototype = Object.getPrototypeOf(createSocket('udp4').unref()) as UdpSocket;
 
 describe('over TCP', () => {
   it('takes many queries on one connection and answers as they are ready', async () => {
