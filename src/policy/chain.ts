@@ -2,6 +2,11 @@
 
 import type { Verdict } from './types.ts';
 
+/** Whether a verdict opens the name, be it in a form of the gateway's choice. */
+export function letsThrough(verdict: Verdict): boolean {
+  return verdict.action === 'allow' || verdict.action === 'rewrite';
+}
+
 /**
  * The verdict for an allowed (or rewritten) name whose answer leads through the names of `chain`, each decided by `decide`: the block of
  * the first name that forbids it, or the given verdict, ending as early as any of them turns. What is not allowed stays so.
@@ -17,19 +22,19 @@ export function decideChain<Name>(
   chain: readonly Name[],
   decide: (name: Name) => Verdict | null,
 ): Verdict {
-  const rewrites = verdict.action === 'rewrite';
-  if (verdict.action !== 'allow' && !rewrites) return verdict;
+  if (!letsThrough(verdict)) return verdict;
+  const covers =
+    verdict.action === 'rewrite' || verdict.reason === 'override' || verdict.reason === 'local-allow';
   let { until } = verdict;
   for (const name of chain) {
     const target = decide(name);
     if (target === null) continue;
-    if (target.action === 'allow' || target.action === 'rewrite') {
+    if (letsThrough(target)) {
       if (target.until !== null && (until === null || target.until < until)) until = target.until;
       continue;
     }
     if (target.reason === 'illegal') return target;
-    if (rewrites || verdict.reason === 'override' || verdict.reason === 'local-allow') continue;
-    if (target.reason === 'default-block') continue;
+    if (covers || target.reason === 'default-block') continue;
     return target;
   }
   return until === verdict.until ? verdict : { ...verdict, until };

@@ -4,6 +4,7 @@
 
 import type { Socket } from 'node:net';
 import { domainToASCII } from 'node:url';
+import { letsThrough } from '../policy/chain.ts';
 import type { Ask, Fault } from './asks.ts';
 import { dial } from './dial.ts';
 import { Forward } from './forward.ts';
@@ -120,7 +121,7 @@ export function serveConnection(shared: Shared, socket: Socket, onGone: () => vo
     keep = isPersistent(head) && !shared.closing();
     const ask = shared.asks.open(head, target.host, isConnect ? 'connect' : 'http', address);
     ask.bytesIn = length;
-    if (ask.verdict.action !== 'allow') return block(ask, framing);
+    if (!letsThrough(ask.verdict)) return block(ask, framing);
     const refusal = shared.reach.precheck(target, isConnect ? 'connect' : 'http');
     if (refusal !== null) return refuse(ask, refusal, framing);
     const last = answerAsLast(head);
@@ -144,11 +145,11 @@ export function serveConnection(shared: Shared, socket: Socket, onGone: () => vo
     live.add(open);
     if (target.isAddress) go(ask, head, target, framing, [target.host]);
     else
-      void shared.reach.resolve(target).then((found) => {
+      void shared.reach.resolve(target, ask.verdict.target).then((found) => {
         if (current?.ask !== ask) return; // the client has gone, or it was cut off
         const addresses = 'status' in found.to ? [] : found.to;
         const verdict = live.follow(open, found.chain, addresses);
-        if (verdict.action !== 'allow') {
+        if (!letsThrough(verdict)) {
           ask.verdict = verdict;
           block(ask, framing);
         } else if ('status' in found.to) refuse(ask, found.to, framing);

@@ -1,7 +1,7 @@
 // What is open now and may have to end: tunnels and requests under way. They are decided again when something changes, and by
 // themselves at the time their verdict runs out, with one timer for all.
 
-import { decideChain } from '../policy/chain.ts';
+import { decideChain, letsThrough } from '../policy/chain.ts';
 import { addressBytes, parseAddress } from '../policy/networks.ts';
 import type { Channel, Engine, Verdict } from '../policy/types.ts';
 
@@ -33,6 +33,10 @@ export type Live = {
   stop(): void;
 };
 
+/** What leads elsewhere from now on ends here, to begin anew there. */
+const ended = (verdict: Verdict): Verdict =>
+  letsThrough(verdict) ? { ...verdict, action: 'block' } : verdict;
+
 const LONGEST_TIMER = 2 ** 31 - 1;
 
 export function createLive(deps: { engine: Engine; now: () => number }): Live {
@@ -52,15 +56,19 @@ export function createLive(deps: { engine: Engine; now: () => number }): Live {
     });
   };
 
+  /** What was led to a safe form may stay there when that is no longer asked for. */
+  const goesOn = (open: Open, verdict: Verdict): boolean =>
+    letsThrough(verdict) && (verdict.target === null || verdict.target === open.verdict.target);
+
   const decideAgain = (which: readonly Open[], now: number) => {
     for (const open of which) {
       const verdict = decide(open, now);
-      if (verdict.action === 'allow') {
+      if (goesOn(open, verdict)) {
         open.verdict = { ...open.verdict, until: verdict.until };
         continue;
       }
       all.delete(open);
-      open.end(verdict);
+      open.end(ended(verdict));
     }
   };
 
@@ -99,7 +107,7 @@ export function createLive(deps: { engine: Engine; now: () => number }): Live {
       open.addresses = addresses;
       if (chain.length === 0 && !engine.hasAddressLists()) return open.verdict;
       const verdict = decide(open, deps.now());
-      if (verdict.action !== 'allow') return verdict;
+      if (!goesOn(open, verdict)) return ended(verdict);
       open.verdict = { ...open.verdict, until: verdict.until };
       if (verdict.until !== null && verdict.until < due) set(verdict.until);
       return open.verdict;

@@ -32,9 +32,9 @@ export type Reach = {
   precheck(target: Target, channel: 'http' | 'connect'): Refusal | null;
   /**
    * The addresses of a name that may be connected to, in the order to try them, once policy has passed the chain; never
-   * rejects.
+   * rejects. `instead` is the name to go to in place of the target's own; then that name is in the chain, too.
    */
-  resolve(target: Target): Promise<Found>;
+  resolve(target: Target, instead?: string | null): Promise<Found>;
 };
 
 const INSIDE: Refusal = {
@@ -128,17 +128,29 @@ export function createReach(deps: { lookup: Pick<Lookup, 'resolve'>; settings: P
       return null;
     },
 
-    async resolve(target) {
+    async resolve(target, instead = null) {
       if (target.isAddress) return { chain: [], to: [target.host] };
+      const first = instead === null ? [] : [instead];
       let found;
       try {
-        found = await lookup.resolve(target.host);
+        found = await lookup.resolve(instead ?? target.host);
       } catch (error) {
         const why = error instanceof Error ? error.message : 'unknown';
-        return { chain: [], to: failure(504, 'timeout', `no resolver answered: ${why}`) };
+        const to =
+          instead === null
+            ? failure(504, 'timeout', `no resolver answered: ${why}`)
+            : failure(502, 'unreachable', `its safe form ${instead} cannot be found: ${why}`);
+        return { chain: first, to };
       }
-      const { chain, addresses } = found;
-      if (addresses.length === 0) return { chain, to: failure(502, 'not-found', 'the name has no address') };
+      const { addresses } = found;
+      const chain = [...first, ...found.chain];
+      if (addresses.length === 0) {
+        const to =
+          instead === null
+            ? failure(502, 'not-found', 'the name has no address')
+            : failure(502, 'unreachable', `its safe form ${instead} has no address`);
+        return { chain, to };
+      }
       // a name of both kinds is reached at its outside addresses only
       const open = addresses
         .map(({ address }) => address)
