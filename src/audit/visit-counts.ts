@@ -50,11 +50,13 @@ export const MANY = '*';
 const MINUTE = 60_000;
 /** Places a visit may be at. */
 const WAYS = 8;
+/** Above any count: what sets visits of this minute above those of others. */
+const NOW = 2 ** 32;
 
 export function createVisitCounts(deps: VisitCountsDeps): VisitCounts {
   const { draft, slots } = deps;
   const sets = slots / WAYS - 1;
-  // A visit is its name, client and verdict; `whos` is 0 where there is none.
+  // A visit is its name, client, verdict and minute; `whos` is 0 where there is none.
   const los = new Int32Array(slots);
   const his = new Int32Array(slots);
   const whos = new Int32Array(slots);
@@ -94,7 +96,7 @@ export function createVisitCounts(deps: VisitCountsDeps): VisitCounts {
     return true;
   };
 
-  /** Empties a place whose visit makes room for another, or is over. */
+  /** Empties a place whose visit makes room for another. */
   const settle = (slot: number): void => {
     const waits = counts[slot]!;
     if (waits > 0 && !tell(slot)) deps.drop(waits);
@@ -112,7 +114,14 @@ export function createVisitCounts(deps: VisitCountsDeps): VisitCounts {
 
   const find = (first: number, who: number, what: number, lo: number, hi: number): number => {
     for (let slot = first; slot < first + WAYS; slot++) {
-      if (los[slot] === lo && his[slot] === hi && whos[slot] === who && whats[slot] === what) return slot;
+      if (
+        los[slot] === lo &&
+        his[slot] === hi &&
+        whos[slot] === who &&
+        whats[slot] === what &&
+        minutes[slot] === minute
+      )
+        return slot;
     }
     return -1;
   };
@@ -120,11 +129,15 @@ export function createVisitCounts(deps: VisitCountsDeps): VisitCounts {
   /** A place for a new visit: an empty one, one of a minute that is over, or that of the visit seen least. */
   const makeRoom = (first: number): number => {
     let least = first;
+    let weight = Infinity;
     for (let slot = first; slot < first + WAYS; slot++) {
       if (whos[slot] === 0) return slot;
-      const over = minutes[slot] !== minute;
-      const leastOver = minutes[least] !== minute;
-      if (over === leastOver ? seen[slot]! < seen[least]! : over) least = slot;
+      // What was told already goes first: there may be no room now to tell the others.
+      const own = minutes[slot] === minute ? NOW + seen[slot]! : counts[slot]!;
+      if (own < weight) {
+        least = slot;
+        weight = own;
+      }
     }
     settle(least);
     return least;
@@ -150,11 +163,10 @@ export function createVisitCounts(deps: VisitCountsDeps): VisitCounts {
       let nameHi = hi | 0;
       let first = firstOf(no, what, nameLo);
       let slot = find(first, no, what, nameLo, nameHi);
-      if (slot >= 0 && minutes[slot] === minute) {
+      if (slot >= 0) {
         add(slot, bytesIn, bytesOut, durationMs);
         return;
       }
-      if (slot >= 0) settle(slot);
       if (who.minute !== minute) {
         who.minute = minute;
         who.names = 0;
@@ -164,11 +176,10 @@ export function createVisitCounts(deps: VisitCountsDeps): VisitCounts {
         nameLo = nameHi = 0;
         first = firstOf(no, what, 0);
         slot = find(first, no, what, 0, 0);
-        if (slot >= 0 && minutes[slot] === minute) {
+        if (slot >= 0) {
           add(slot, bytesIn, bytesOut, durationMs);
           return;
         }
-        if (slot >= 0) settle(slot);
       } else who.names++;
       // Asked first: nothing is half done when it throws.
       const name = many ? MANY : host();
