@@ -1,77 +1,43 @@
-// Asking the upstreams: one query in, one answer out, whatever happens to the servers in between. Retries, hedges, goes to
-// TCP when an answer was cut off, and leaves dead servers for last. Never looks at policy and keeps no answers.
+// Asking the upstreams: one query in, one answer out, whatever happens to the servers in between. Retries, hedges, goes to TCP
+// when an answer was cut off or looks forged, and leaves dead servers for last. Never looks at policy and keeps no answers.
 
-import type { Exchange, Upstream } from './types.ts';
-import type { Flight, UdpPool } from './udp-pool.ts';
-import { answersQuestion, questionEnd, questionKey } from './questions.ts';
-import { tcpQuery } from './tcp-query.ts';
-import { createUdpPool } from './udp-pool.ts';
+import { createAskTable, MAX_QUERY } from './ask-table.ts';
+import type { Ask, Done, Server } from './asking.ts';
+import { createAttempts } from './attempts.ts';
+import { openWays } from './open-ways.ts';
+import type { WayDeps } from './open-ways.ts';
+import { questionEnd } from './questions.ts';
+import { createServers } from './servers.ts';
+import type { AnyUpstream, Exchange, Upstream } from './types.ts';
 import { isOurselves, upstreamText } from './upstreams.ts';
 
-export type ExchangeDeps = {
-  readonly upstreams: readonly Upstream[];
+export type ExchangeDeps = Omit<WayDeps, 'onAnswer' | 'onUnreachable'> & {
+  readonly upstreams: readonly AnyUpstream[];
   /** UTC ms; used for the back-off of dead upstreams only */
   readonly now: () => number;
-  /** an unpredictable number from 0 to 65535 */
-  readonly randomId: () => number;
   /** how long a query may take in all */
   readonly timeoutMs?: number;
   /** after how long the next upstream is asked as well; doubles with each attempt */
   readonly retryMs?: number;
   /** different questions in flight at once; further ones are refused */
   readonly maxInFlight?: number;
-  readonly sockets?: number;
-  readonly socketUses?: number;
   /** what the gateway itself listens on, and this machine's addresses, so that a loop is noticed */
   readonly own?: readonly Upstream[];
   readonly localAddresses?: readonly string[];
 };
 
-type Server = {
-  readonly upstream: Upstream;
-  readonly pool: UdpPool<Attempt>;
-  failures: number;
-  downUntil: number;
-};
-
-type Waiter = { query: Uint8Array; resolve: (answer: Uint8Array) => void; reject: (error: Error) => void };
-
-/** One question in flight, with everyone who asked it. */
-type Ask = {
-  readonly key: string;
-  readonly query: Uint8Array;
-  readonly end: number;
-  readonly waiters: Waiter[];
-  order: readonly Server[];
-  readonly attempts: Attempt[];
-  /** upstreams whose answer was no use; they are not asked again for this question */
-  readonly spent: Set<Server>;
-  /** the best of the answers that were no use */
-  fallback: Uint8Array | null;
-  turn: number;
-  open: number;
-  timer: NodeJS.Timeout | null;
-  /** by the monotonic clock */
-  readonly deadline: number;
-  over: boolean;
-};
-
-type Attempt = { readonly ask: Ask; readonly server: Server; flight: Flight | null; open: boolean };
-
 const MAX_ATTEMPTS = 4;
 const MAX_WAITERS = 256;
-const FAILURES_UNTIL_DOWN = 3;
-const MAX_DOWN_MS = 30_000;
-const MAX_TCP = 128;
-const NOERROR = 0;
-const NXDOMAIN = 3;
+/** How finely time is looked at; nothing here needs it finer. */
+const TICK_MS = 25;
+const COMPARE_MS = 1000;
 
 /**
  * Opens nothing until the first query. Throws when there is no upstream, or one is the gateway itself.
  * `close` takes no new queries, lets those in flight end and then closes its sockets.
  */
 export function createExchange(deps: ExchangeDeps): Exchange {
-  const { now, timeoutMs = 4000, retryMs = 600, maxInFlight = 4096 } = deps;
+  const { now, randomId, timeoutMs = 4000, retryMs = 600, maxInFlight = 4096 } = deps;
   if (deps.upstreams.length === 0)
     throw new Error('no upstream: name at least one address under dns.upstreams');
   for (const upstream of deps.upstreams) {
@@ -86,274 +52,214 @@ export function createExchange(deps: ExchangeDeps): Exchange {
     merged: 0,
     sent: 0,
     retried: 0,
+    hedged: 0,
     tcp: 0,
     answered: 0,
     failed: 0,
     refused: 0,
     mismatched: 0,
+    spoofed: 0,
     unreachable: 0,
   };
-  const asks = new Map<string, Ask>();
+  const table = createAskTable(maxInFlight, (randomId() << 16) ^ randomId());
+  const { live } = table;
+  const dueAsks: Ask[] = [];
   let closed = false;
-  let tcpOpen = 0;
+  let ticker: NodeJS.Timeout | null = null;
+  let held = false;
+  let compareAt = 0;
 
-  const servers: Server[] = deps.upstreams.map((upstream) => ({
-    upstream,
-    pool: createUdpPool<Attempt>({
-      upstream,
-      sockets: deps.sockets ?? 8,
-      uses: deps.socketUses ?? 512,
-      randomId: deps.randomId,
-      onAnswer: (answer, attempt) => {
-        if (!answersQuestion(attempt.ask.query, answer, attempt.ask.end)) {
-          counts.mismatched++;
-          return false;
-        }
-        receive(attempt, answer, false);
-        return true;
-      },
-      onUnreachable: (attempt) => {
-        counts.unreachable++;
-        fail(attempt);
-      },
-    }),
-    failures: 0,
-    downUntil: 0,
-  }));
-  const names = servers.map((server) => upstreamText(server.upstream)).join(', ');
+  const attempts = createAttempts({
+    table,
+    counts,
+    now,
+    randomId,
+    servers: () => servers,
+    answered: settle,
+    lost: (ask) => advance(ask, performance.now()),
+  });
+  const servers = createServers(
+    deps.upstreams,
+    (server) =>
+      openWays(server.upstream, {
+        ...deps,
+        onAnswer: (answer, attempt) => attempts.take(server, attempt, answer),
+        onUnreachable: attempts.unreachable,
+      }),
+    randomId,
+  );
+  const names = servers.all.map(({ name }) => name).join(', ');
 
-  /** Servers in the order written; those that are known to be dead come last. */
-  function serverOrder(at: number): readonly Server[] {
-    const up = servers.filter((server) => server.downUntil <= at);
-    return up.length === servers.length
-      ? servers
-      : [...up, ...servers.filter((server) => server.downUntil > at)];
-  }
-
-  function begin(ask: Ask): void {
-    const at = now();
-    ask.order = serverOrder(at);
-    const isDue = (server: Server): boolean =>
-      server.failures >= FAILURES_UNTIL_DOWN && server.downUntil <= at;
-    const due = ask.order.filter(isDue);
-    // A server whose back-off is over is tried beside a good one, so that nobody has to wait for it.
-    if (due.length > 0 && due.length < ask.order.length) {
-      ask.order = [...ask.order.filter((server) => !isDue(server)), ...due];
-      for (const server of due) {
-        markFailed(server);
-        send(ask, server);
+  function begin(ask: Ask, clock: number): void {
+    ask.order = servers.all;
+    if (!servers.usual()) {
+      const at = now();
+      const probes = servers.takeProbes(at, clock);
+      ask.order = servers.order(at);
+      for (const server of probes) {
+        if (server.failures > 0) servers.markFailed(server, at);
+        attempts.send(ask, server, clock, true);
       }
+      if (probes.includes(ask.order[0] as Server)) ask.turn++;
     }
-    advance(ask);
+    advance(ask, clock);
   }
 
   /** Sends the next attempt; settles when there is none left to send and none to wait for. */
-  function advance(ask: Ask): void {
+  function advance(ask: Ask, clock: number): void {
     while (!ask.over && ask.turn < Math.max(MAX_ATTEMPTS, ask.order.length)) {
       const server = ask.order[ask.turn % ask.order.length] as Server;
-      ask.turn++;
-      if (ask.spent.has(server)) continue;
-      if (ask.turn > 1) counts.retried++;
-      if (send(ask, server)) return arm(ask);
+      const first = ask.turn++ === 0;
+      if (ask.spent.length > 0 && ask.spent.includes(server)) continue;
+      if (!first) {
+        const hedged = ask.open > 0;
+        counts[hedged ? 'hedged' : 'retried']++;
+        server.counts[hedged ? 'hedged' : 'retried']++;
+      }
+      if (attempts.send(ask, server, clock, false)) return arm(ask, clock);
     }
     if (ask.over) return;
     if (ask.open === 0) settle(ask, ask.fallback);
-    else arm(ask);
+    else arm(ask, clock);
   }
 
-  function send(ask: Ask, server: Server): boolean {
-    const attempt: Attempt = { ask, server, flight: null, open: true };
-    // A copy for each attempt: each has an id of its own, and may still lie in the socket's queue.
-    attempt.flight = server.pool.send(new Uint8Array(ask.query), attempt);
-    if (attempt.flight === null) return false;
-    ask.attempts.push(attempt);
-    ask.open++;
-    counts.sent++;
-    return true;
-  }
-
-  function arm(ask: Ask): void {
-    if (ask.timer !== null) clearTimeout(ask.timer);
-    const left = ask.deadline - performance.now();
-    const pause = ask.turn >= MAX_ATTEMPTS ? left : Math.min(retryMs * 2 ** (ask.turn - 1), left);
-    ask.timer = setTimeout(() => tick(ask), Math.max(1, pause));
-    if (closed) ask.timer.unref();
-  }
-
-  function tick(ask: Ask): void {
-    const late = ask.attempts[ask.attempts.length - 1];
-    if (late !== undefined && late.open) markFailed(late.server);
-    if (performance.now() >= ask.deadline - 1) settle(ask, ask.fallback);
-    else advance(ask);
-  }
-
-  /** The server was silent or out of reach: after a few times in a row it is left for last, for a while. */
-  function markFailed(server: Server): void {
-    const at = now();
-    if (server.downUntil > at) return;
-    server.failures++;
-    const beyond = server.failures - FAILURES_UNTIL_DOWN;
-    if (beyond >= 0) server.downUntil = at + Math.min(MAX_DOWN_MS, 1000 * 2 ** Math.min(beyond, 10));
-  }
-
-  /** The server did not answer this attempt and will not. */
-  function fail(attempt: Attempt): void {
-    if (!attempt.open) return;
-    markFailed(attempt.server);
-    giveUp(attempt);
-  }
-
-  function giveUp(attempt: Attempt): void {
-    const { ask } = attempt;
-    attempt.open = false;
-    if (ask.over) return;
-    ask.open--;
-    ask.spent.add(attempt.server);
-    advance(ask);
-  }
-
-  /** An answer to the very question; whether it is of use shows here. */
-  function receive(attempt: Attempt, answer: Uint8Array, byTcp: boolean): void {
-    const { ask, server } = attempt;
-    server.failures = 0;
-    server.downUntil = 0;
-    if (ask.over || !attempt.open) return;
-    const rcode = (answer[3] as number) & 15;
-    const truncated = ((answer[2] as number) & 2) !== 0;
-    if (truncated && !byTcp) {
-      ask.fallback ??= answer;
-      askByTcp(attempt);
-      return;
-    }
-    if (rcode === NOERROR || rcode === NXDOMAIN) {
-      attempt.open = false;
-      return settle(ask, answer);
-    }
-    ask.fallback ??= answer;
-    giveUp(attempt);
-  }
-
-  function askByTcp(attempt: Attempt): void {
-    const { ask, server } = attempt;
-    if (tcpOpen >= MAX_TCP) return giveUp(attempt);
-    tcpOpen++;
-    counts.tcp++;
-    const packet = new Uint8Array(ask.query);
-    const id = deps.randomId();
-    packet[0] = id >>> 8;
-    packet[1] = id & 0xff;
-    const query = tcpQuery(
-      server.upstream,
-      packet,
-      Math.max(1, ask.deadline - performance.now()),
-      (_error, answer) => {
-        tcpOpen--;
-        const fits =
-          answer !== null &&
-          answer[0] === packet[0] &&
-          answer[1] === packet[1] &&
-          answersQuestion(packet, answer, ask.end);
-        if (fits) receive(attempt, answer, true);
-        else fail(attempt);
-      },
-    );
-    attempt.flight = {
-      cancel() {
-        if (query.cancel()) tcpOpen--;
-      },
-    };
+  function arm(ask: Ask, clock: number): void {
+    const pause = retryMs * 2 ** (ask.turn - 1);
+    ask.due = ask.turn >= MAX_ATTEMPTS ? ask.deadline : Math.min(clock + pause, ask.deadline);
   }
 
   function settle(ask: Ask, answer: Uint8Array | null): void {
     ask.over = true;
-    if (ask.timer !== null) clearTimeout(ask.timer);
-    for (const attempt of ask.attempts) if (attempt.open) letGo(attempt);
-    asks.delete(ask.key);
-    if (answer === null) {
-      counts.failed += ask.waiters.length;
-      const error = new Error(`no answer from ${names}`);
-      for (const waiter of ask.waiters) waiter.reject(error);
-    } else {
-      counts.answered += ask.waiters.length;
-      for (const { query, resolve } of ask.waiters) {
-        const copy = new Uint8Array(answer);
-        // The id and the letters of the name as this asker wrote them.
-        copy[0] = query[0] as number;
-        copy[1] = query[1] as number;
-        for (let i = 12; i < ask.end; i++) copy[i] = query[i] as number;
-        resolve(copy);
+    table.remove(ask);
+    attempts.letGo(ask, performance.now());
+    if (ask.beginning) queueMicrotask(() => tell(ask, answer));
+    else tell(ask, answer);
+  }
+
+  function tell(ask: Ask, answer: Uint8Array | null): void {
+    const { others, query } = ask;
+    counts[answer === null ? 'failed' : 'answered'] += others.length + 1;
+    try {
+      if (answer !== null) {
+        answer[0] = query[0] as number;
+        answer[1] = query[1] as number;
+        for (let i = 12; i < ask.end; i++) answer[i] = query[i] as number;
       }
+      (ask.done as Done)(answer);
+      for (const { id, letters, done } of others) {
+        if (answer !== null) {
+          answer[0] = id >>> 8;
+          answer[1] = id & 0xff;
+          answer.set(letters, 12);
+        }
+        done(answer);
+      }
+    } finally {
+      table.release(ask);
+      if (closed && live.length === 0) closeWays();
     }
-    if (closed && asks.size === 0) closePools();
   }
 
-  /** A server that was lately in trouble may still show that it is back; of the others nothing more is needed. */
-  function letGo(attempt: Attempt): void {
-    const { flight, server, ask } = attempt;
-    if (flight === null) return;
-    if (server.failures === 0 || closed) flight.cancel();
-    else setTimeout(() => flight.cancel(), Math.max(1, ask.deadline - performance.now())).unref();
+  function tick(): void {
+    table.tick();
+    const clock = performance.now();
+    for (const ask of live) if (ask.due <= clock) dueAsks.push(ask);
+    for (const ask of dueAsks) if (!ask.over) late(ask, clock);
+    dueAsks.length = 0;
+    const swept = attempts.sweep(clock);
+    if (clock >= compareAt) {
+      compareAt = clock + COMPARE_MS;
+      servers.compare();
+    }
+    if (live.length > 0) return;
+    if (!swept) return release();
+    clearInterval(ticker as NodeJS.Timeout);
+    ticker = null;
   }
 
-  function closePools(): void {
-    for (const server of servers) server.pool.close();
+  function late(ask: Ask, clock: number): void {
+    const last = ask.attempts[ask.attempts.length - 1];
+    if (last !== undefined && last.state === 'open') {
+      const server = last.server as Server;
+      server.counts.timeouts++;
+      server.counts.failures++;
+      servers.markFailed(server, now());
+    }
+    if (clock >= ask.deadline) settle(ask, ask.fallback);
+    else advance(ask, clock);
   }
 
-  function query(packet: Uint8Array): Promise<Uint8Array> {
+  /** What is in flight keeps the process up, unless it is to end anyway. */
+  function hold(): void {
+    if (ticker === null) ticker = setInterval(tick, TICK_MS);
+    else if (!held) ticker.ref();
+    held = true;
+  }
+
+  function release(): void {
+    ticker?.unref();
+    held = false;
+  }
+
+  function closeWays(): void {
+    for (const { way, tcp } of servers.all) {
+      way.close();
+      tcp?.close();
+    }
+  }
+
+  /** Null when the question is on its way; otherwise why it is not. */
+  function take(packet: Uint8Array, done: Done): string | null {
     counts.queries++;
-    const end = questionEnd(packet);
-    if (end < 0) return Promise.reject(new Error('not a query with one question'));
-    if (closed) return Promise.reject(new Error(`the way to ${names} is closed`));
-    const key = questionKey(packet, end);
-    const same = asks.get(key);
-    const full = same === undefined ? asks.size >= maxInFlight : same.waiters.length >= MAX_WAITERS;
-    if (full) {
+    const end = packet.length > MAX_QUERY ? -1 : questionEnd(packet);
+    if (end < 0) return 'not a query with one question';
+    if (closed) return `the way to ${names} is closed`;
+    const hash = table.hash(packet, end);
+    const same = table.find(packet, end, hash);
+    if (same === null ? live.length >= maxInFlight : same.others.length >= MAX_WAITERS) {
       counts.refused++;
-      return Promise.reject(new Error(`too many questions wait for ${names}`));
+      return `too many questions wait for ${names}`;
     }
-    return new Promise((resolve, reject) => {
-      const waiter: Waiter = { query: new Uint8Array(packet), resolve, reject };
-      if (same !== undefined) {
-        counts.merged++;
-        same.waiters.push(waiter);
-        return;
-      }
-      const ask: Ask = {
-        key,
-        query: waiter.query,
-        end,
-        waiters: [waiter],
-        order: servers,
-        attempts: [],
-        spent: new Set(),
-        fallback: null,
-        turn: 0,
-        open: 0,
-        timer: null,
-        deadline: performance.now() + timeoutMs,
-        over: false,
-      };
-      asks.set(key, ask);
-      begin(ask);
-    });
+    if (same !== null) {
+      counts.merged++;
+      const id = ((packet[0] as number) << 8) | (packet[1] as number);
+      same.others.push({ id, letters: packet.slice(12, end), done });
+      return null;
+    }
+    const clock = performance.now();
+    const ask = table.add(packet, end, hash);
+    ask.done = done;
+    ask.turn = ask.open = ask.mismatched = 0;
+    ask.over = false;
+    ask.deadline = ask.due = clock + timeoutMs;
+    ask.beginning = true;
+    if (ticker === null || !held) hold();
+    begin(ask, clock);
+    ask.beginning = false;
+    return null;
   }
 
   return {
-    query,
-    ask(packet, done) {
-      query(packet).then(done, () => done(null));
+    query(packet) {
+      return new Promise((resolve, reject) => {
+        const problem = take(packet, (answer) => {
+          if (answer === null) reject(new Error(`no answer from ${names}`));
+          else resolve(new Uint8Array(answer));
+        });
+        if (problem !== null) reject(new Error(problem));
+      });
     },
-    stats: () => ({
-      ...counts,
-      inFlight: asks.size,
-      down: servers.filter((s) => s.downUntil > now()).length,
-    }),
+    ask(packet, done) {
+      if (take(packet, done) !== null) queueMicrotask(() => done(null));
+    },
+    stats: () => ({ ...counts, inFlight: live.length, down: servers.down(now()) }),
+    upstreams: () => servers.states(now()),
     close() {
       if (closed) return;
       closed = true;
-      // What is in flight may end, but does not keep the process up.
-      for (const ask of asks.values()) ask.timer?.unref();
-      if (asks.size === 0) closePools();
+      attempts.close();
+      release();
+      if (live.length === 0) closeWays();
     },
   };
 }

@@ -1,6 +1,21 @@
 // What DNS and proxy ask of the resolver room. Types only.
 
+/** A server that is asked by UDP, and by TCP when an answer does not fit. */
 export type Upstream = { readonly address: string; readonly port: number };
+
+/** A server that is asked over TLS (RFC 7858) or HTTPS (RFC 8484). */
+export type SecureUpstream = {
+  readonly kind: 'tls' | 'https';
+  /** whose name or address the certificate must bear */
+  readonly host: string;
+  readonly port: number;
+  /** path and query of the URL, empty for TLS */
+  readonly path: string;
+  /** where the host is, as written; none when it has to be looked up */
+  readonly addresses: readonly string[];
+};
+
+export type AnyUpstream = Upstream | SecureUpstream;
 
 export type Exchange = {
   /**
@@ -14,7 +29,36 @@ export type Exchange = {
    */
   ask(packet: Uint8Array, done: (answer: Uint8Array | null) => void): void;
   stats(): Record<string, number>;
+  /** how each upstream does, in the order written */
+  upstreams(): UpstreamState[];
   close(): void;
+};
+
+export type UpstreamState = {
+  readonly name: string;
+  readonly kind: 'udp' | 'tls' | 'https';
+  /** false while it is left for last after several failures in a row */
+  readonly up: boolean;
+  readonly queries: number;
+  readonly answers: number;
+  readonly failures: number;
+  /** queries that were not answered in time */
+  readonly timeouts: number;
+  /** answers that did not fit what was asked, and questions that went on over TCP because of them */
+  readonly mismatched: number;
+  readonly spoofed: number;
+  /** asked because another attempt had failed, or was still not answered */
+  readonly retried: number;
+  readonly hedged: number;
+  readonly tcp: number;
+  readonly inFlight: number;
+  /** whether it was seen to send cookies, and to keep the case of letters */
+  readonly cookies: boolean;
+  readonly mixedCase: boolean;
+  /** ms, smoothed; 0 before the first answer */
+  readonly latencyMs: number;
+  /** answers by `LATENCY_STEPS`, not added up; one more for those beyond */
+  readonly latency: readonly number[];
 };
 
 export type ResolvedAddress = { readonly address: string; readonly family: 4 | 6 };

@@ -2,7 +2,10 @@
 // when one of them is the gateway itself. Says nothing of how they are asked (exchange.ts).
 
 import { SocketAddress, isIP } from 'node:net';
-import type { Upstream } from './types.ts';
+import type { AnyUpstream, SecureUpstream, Upstream } from './types.ts';
+
+/** Where DNS over TLS and over HTTPS are served unless something else is written. */
+const SECURE_PORTS = { tls: 853, https: 443 } as const;
 
 /**
  * Reads `IP` or `IP:port` or `[IPv6]:port` (port 53 when none is given). Throws an Error that says what to write instead:
@@ -45,31 +48,44 @@ export function systemUpstreams(resolvConf: string): Upstream[] {
  * stands for every address in `localAddresses` and for loopback.
  */
 export function isOurselves(
-  upstream: Upstream,
+  upstream: AnyUpstream,
   own: readonly Upstream[],
   localAddresses: readonly string[],
 ): boolean {
   const local = localAddresses.map(canonical);
+  const { port } = upstream;
   return own.some((listener) => {
-    if (listener.port !== upstream.port) return false;
+    if (listener.port !== port) return false;
     const address = canonical(listener.address);
-    if (address !== '0.0.0.0' && address !== '::') return address === upstream.address;
-    // Asking a wildcard address reaches this machine too.
-    return (
-      upstream.address === '0.0.0.0' ||
-      upstream.address === '::' ||
-      upstream.address === '::1' ||
-      upstream.address.startsWith('127.') ||
-      local.includes(upstream.address)
-    );
+    return addressesOf(upstream).some((theirs) => {
+      if (address !== '0.0.0.0' && address !== '::') return address === theirs;
+      // Asking a wildcard address reaches this machine too.
+      return (
+        theirs === '0.0.0.0' ||
+        theirs === '::' ||
+        theirs === '::1' ||
+        theirs.startsWith('127.') ||
+        local.includes(theirs)
+      );
+    });
   });
 }
 
-/** `IP:port` as people write it. */
-export function upstreamText(upstream: Upstream): string {
+function addressesOf(upstream: AnyUpstream): readonly string[] {
+  return 'kind' in upstream ? upstream.addresses : [upstream.address];
+}
+
+/** `IP:port`, `tls://host` or `https://host/path` as people write it. */
+export function upstreamText(upstream: AnyUpstream): string {
+  if ('kind' in upstream) return secureText(upstream);
   return isIP(upstream.address) === 6
     ? `[${upstream.address}]:${upstream.port}`
     : `${upstream.address}:${upstream.port}`;
+}
+
+function secureText({ kind, host, port, path }: SecureUpstream): string {
+  const name = isIP(host) === 6 ? `[${host}]` : host;
+  return `${kind}://${name}${port === SECURE_PORTS[kind] ? '' : `:${port}`}${path}`;
 }
 
 function sameUpstream(a: Upstream, b: Upstream): boolean {

@@ -17,6 +17,7 @@ export function openExchange(deps: {
       Promise.reject(new Error('no upstream is known: name one under dns.upstreams in gateway.yaml')),
     ask: (_packet, done) => queueMicrotask(() => done(null)),
     stats: () => ({}),
+    upstreams: () => [],
     close: () => {},
   };
 }

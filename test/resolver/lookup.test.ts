@@ -31,6 +31,7 @@ function scripted(script: Script): Exchange & { asked: string[] } {
       this.query(packet).then(done, () => done(null));
     },
     stats: () => ({}),
+    upstreams: () => [],
     close() {},
   };
 }

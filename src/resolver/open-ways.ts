@@ -1,0 +1,53 @@
+// The ways to an upstream by what it is: a pool of UDP sockets with TCP beside it, or kept connections over TLS or HTTPS.
+
+import { connect } from 'node:net';
+import type { Attempt, Way } from './asking.ts';
+import { createStreamWay } from './stream-way.ts';
+import type { AnyUpstream } from './types.ts';
+import { createUdpPool } from './udp-pool.ts';
+import type { UdpPool, UdpPoolDeps } from './udp-pool.ts';
+
+export type WayDeps = {
+  /** an unpredictable number from 0 to 65535 */
+  readonly randomId: () => number;
+  /** UDP sockets for each upstream, and queries before one is replaced by another with another port */
+  readonly sockets?: number;
+  readonly socketUses?: number;
+  /** what makes UDP pools; the plain one unless said otherwise */
+  readonly createPool?: <T>(deps: UdpPoolDeps<T>) => UdpPool<T>;
+  readonly onAnswer: (answer: Uint8Array, attempt: Attempt) => boolean;
+  readonly onUnreachable: (attempt: Attempt) => void;
+};
+
+/** TCP is the exception towards these servers, and many keep only a few connections. */
+const TCP_IDLE_MS = 2000;
+
+export function openWays(
+  upstream: AnyUpstream,
+  deps: WayDeps,
+): { way: Way<Attempt>; tcp: Way<Attempt> | null } {
+  const { randomId, onAnswer, onUnreachable } = deps;
+  if ('kind' in upstream) throw new Error('encrypted upstreams are not offered yet');
+  const createPool = deps.createPool ?? createUdpPool;
+  return {
+    way: createPool<Attempt>({
+      upstream,
+      sockets: deps.sockets ?? 8,
+      uses: deps.socketUses ?? 512,
+      randomId,
+      onAnswer,
+      onUnreachable,
+    }),
+    tcp: createStreamWay<Attempt>({
+      connect: (ready) => {
+        const socket = connect({ host: upstream.address, port: upstream.port, noDelay: true });
+        return socket.once('connect', ready);
+      },
+      idleMs: TCP_IDLE_MS,
+      padding: 0,
+      randomId,
+      onAnswer,
+      onUnreachable,
+    }),
+  };
+}
