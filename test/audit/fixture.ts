@@ -7,46 +7,9 @@ import { afterEach } from 'vitest';
 import { openReader, type EventFilter, type EventRow, type Reader } from '../../src/audit/reader.ts';
 import { openStore, type Store, type StoreDeps } from '../../src/audit/store.ts';
 import { block, byOverride, DAY, T0, visit } from '../faults/audit-events.ts';
-import type { DecodedDecision } from '../../src/audit/event.ts';
-import type { Decision } from '../../src/policy/types.ts';
+import { decisionOf } from './decision-of.ts';
 
-export { block, byOverride, DAY, T0, visit };
-
-/** The decision that decodes to this event. */
-export const decisionOf = (e: DecodedDecision): Decision => ({
-  at: e.at,
-  channel: e.channel,
-  client: {
-    address: e.client,
-    device: e.device,
-    group: e.group,
-    class: e.class,
-    user: e.user,
-    inCharge: e.inCharge,
-  },
-  host: e.host,
-  path: e.path,
-  method: e.method,
-  verdict: {
-    action: e.action,
-    reason: e.reason,
-    category: e.category,
-    rating: e.rating,
-    rule: e.rule,
-    list: e.list,
-    group: e.group,
-    overrideId: e.overrideId,
-    target: null,
-    until: null,
-  },
-  policyGeneration: e.policyGeneration,
-  indexGeneration: e.indexGeneration,
-  bytesIn: e.bytesIn,
-  bytesOut: e.bytesOut,
-  durationMs: e.durationMs,
-  count: e.count,
-  more: e.more,
-});
+export { decisionOf, block, byOverride, DAY, T0, visit };
 
 export type Note = { level: string; message: string; event: string; file: string; count?: number };
 
