@@ -46,7 +46,7 @@ export async function openDnsUdpDgram(options: DnsServerOptions): Promise<DnsSer
       return;
     }
     const { port, address: host } = sender;
-    const later = () => (answer: Uint8Array) => send(answer.slice(), port, host);
+    const later = () => (answer: Uint8Array) => send(new Uint8Array(answer), port, host);
     // A buffer for each answer: the system takes it after this turn.
     const out = Buffer.allocUnsafe(DATAGRAM_ROOM);
     try {

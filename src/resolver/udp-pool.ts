@@ -151,7 +151,7 @@ export function createUdpPool<T>(deps: UdpPoolDeps<T>): UdpPool<T> {
       if (--slot.left === 0) retire(slot, place);
       const flights = slot.flights;
       // The system may take it later than this returns.
-      const copy = packet.slice();
+      const copy = new Uint8Array(packet);
       if (slot.queue !== null) slot.queue.push(copy);
       else transmit(slot, copy);
       return { cancel: () => void (flights.get(id) === token && flights.delete(id)) };
