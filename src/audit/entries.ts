@@ -16,6 +16,8 @@ type Batch = {
   readonly sealed: readonly Row[];
   /** spill files whose events are in this batch */
   readonly spills: readonly string[];
+  /** how far each source is with this batch, by its name */
+  readonly marks: Readonly<Record<string, string>>;
 };
 
 export type EntryWriter = {
@@ -26,6 +28,8 @@ export type EntryWriter = {
   write(batch: Batch, now: number): void;
   /** the events of this spill file are in the database already */
   hasSpill(name: string): boolean;
+  /** how far a source was with the last batch of it in the database */
+  markOf(source: string): string | null;
   /** chains rows that an earlier run left open; returns how many */
   sealLeftovers(now: number): number;
 };
@@ -60,6 +64,8 @@ export function createEntryWriter(db: Database, site: string, cached: number): E
   const tookSpill = db.prepare('INSERT OR IGNORE INTO spills_taken VALUES (?, ?)');
   const knownSpill = db.prepare('SELECT 1 FROM spills_taken WHERE name = ?');
   const noteId = db.prepare("INSERT OR REPLACE INTO meta VALUES ('last_id', ?)");
+  const setMark = db.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)');
+  const findMark = db.prepare<[string], string>('SELECT value FROM meta WHERE name = ?').pluck();
 
   // An id is never given twice, also when the newest rows were erased: the chain and the pages of a search rely on it.
   let lastId = Number(
@@ -181,6 +187,7 @@ export function createEntryWriter(db: Database, site: string, cached: number): E
     for (const [id, more] of uses) use.run(id, more);
     for (const rollup of batch.rollups) addRollup(rollup);
     for (const name of batch.spills) tookSpill.run(name, now);
+    for (const [source, mark] of Object.entries(batch.marks)) setMark.run(`mark ${source}`, mark);
     seal(
       now,
       batch.sealed.map((row) => done.get(row) ?? row.coded!),
@@ -215,6 +222,7 @@ export function createEntryWriter(db: Database, site: string, cached: number): E
         row.coded = coded;
       }
     },
+    markOf: (source) => findMark.get(`mark ${source}`) ?? null,
     hasSpill: (name) => knownSpill.get(name) !== undefined,
     sealLeftovers(now) {
       const rows = leftovers.all();

@@ -71,10 +71,12 @@ type StoreStats = {
 
 export type Store = {
   /**
-   * Takes a batch in and commits it with whatever waited. True: all of it is in the database. False: it waits in memory
-   * and is tried again with the next call. Never throws.
+   * Takes a batch in and commits it with whatever waited, and with `marks` of how far each source is. False: it waits in
+   * memory and is tried again with the next call. Never throws.
    */
-  write(batch: readonly DecodedDecision[]): boolean;
+  write(batch: readonly DecodedDecision[], marks?: Readonly<Record<string, string>>): boolean;
+  /** the mark of a source that is in the database */
+  markOf(source: string): string | null;
   /** copies of overrides, upserted by id: sending one twice is harmless. Throws when they are not stored: send again */
   overrides(rows: readonly OverrideCopy[]): void;
   /** likewise, of the change log */
@@ -106,7 +108,7 @@ export function openStore(deps: StoreDeps): Store {
   let [written, coalesced, spilled, replaced, removed] = [0, 0, 0, 0, 0];
   let waiting = 0;
   let spilledWaiting = 0;
-  let spills: string[] = [];
+  let [spills, marks]: [string[], Readonly<Record<string, string>>] = [[], {}];
   let failing = false;
 
   const connect = () => {
@@ -215,7 +217,10 @@ export function openStore(deps: StoreDeps): Store {
     const time = now();
     if (book.dirty.length === 0 && spills.length === 0 && book.sealed(time).length === 0) return true;
     const error = withRescue((writer) =>
-      writer.write({ rows: book.dirty, rollups: book.rollups, sealed: book.sealed(time), spills }, time),
+      writer.write(
+        { rows: book.dirty, rollups: book.rollups, sealed: book.sealed(time), spills, marks },
+        time,
+      ),
     );
     if (error !== null) {
       giveUpExcess(error);
@@ -225,7 +230,7 @@ export function openStore(deps: StoreDeps): Store {
     written += waiting;
     spilled += spilledWaiting;
     waiting = spilledWaiting = 0;
-    spills = [];
+    [spills, marks] = [[], {}];
     if (failing) {
       failing = false;
       log({ level: 'info', event: 'writing-again', file, message: 'the audit database takes rows again' });
@@ -304,10 +309,12 @@ export function openStore(deps: StoreDeps): Store {
   };
 
   return {
-    write(batch) {
+    write(batch, reached = {}) {
       take(batch);
+      marks = { ...marks, ...reached };
       return commit();
     },
+    markOf: (source) => open.writer.markOf(source),
     overrides: (rows) => orThrow(withRescue(() => open.copies.overrides(rows))),
     changes: (rows) => orThrow(withRescue(() => open.copies.changes(rows))),
     copy: (rows) => orThrow(withRescue(() => open.copies.fromOutbox(rows))),

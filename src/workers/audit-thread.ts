@@ -21,21 +21,26 @@ const log = (level: 'info' | 'warn' | 'error', msg: string, fields: Record<strin
   send({ kind: 'log', level, msg, fields });
 
 const store = openStore({ ...start.store, now: Date.now, log });
-const rings = start.rings.map((memory) => openRingConsumer(memory));
+const rings = start.rings.map((memory, n) => {
+  const source = `ring ${n}`;
+  return { source, ring: openRingConsumer(memory, { after: store.markOf(source) }) };
+});
 let undecodable = 0;
 
 function takeBatch(): number {
   const batch: DecodedDecision[] = [];
-  for (const ring of rings) {
-    ring.drain(BATCH_EVENTS - batch.length, (bytes, offset, length, added) => {
+  const marks: Record<string, string> = {};
+  for (const { source, ring } of rings) {
+    const taken = ring.drain(BATCH_EVENTS - batch.length, (bytes, offset, length, added) => {
       const decision = decodeDecision(bytes, offset, length);
       if (decision === null) undecodable += 1;
       else batch.push(added === null ? decision : withMore(decision, added));
     });
+    if (taken > 0) marks[source] = ring.mark();
   }
-  if (batch.length > 0) store.write(batch);
+  if (batch.length > 0) store.write(batch, marks);
   // Not before: until they are written, a successor of this thread must find them again.
-  for (const ring of rings) ring.release();
+  for (const { ring } of rings) ring.release();
   return batch.length;
 }
 

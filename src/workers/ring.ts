@@ -4,6 +4,7 @@
 
 const WRITTEN = 0; // bytes ever written, modulo 2^32
 const READ = 1; // bytes ever read and done with, modulo 2^32
+const STAMP = 2; // two words that no other ring has
 const HEADER_BYTES = 64;
 const WORD = 4;
 /** Records lie at multiples of this, for the sake of the numbers in open ones. */
@@ -51,6 +52,8 @@ export type RingConsumer = {
   ): number;
   /** gives back the room of all that was drained */
   release(): void;
+  /** where it has got to: a successor given this begins there */
+  mark(): string;
   /** bytes that wait, as a share of the ring (0 to 1) */
   fill(): number;
 };
@@ -60,7 +63,10 @@ export function createRingMemory(capacity: number): SharedArrayBuffer {
   if (capacity < 65536 || (capacity & (capacity - 1)) !== 0) {
     throw new RangeError(`ring capacity must be a power of two of at least 65536, not ${capacity}`);
   }
-  return new SharedArrayBuffer(HEADER_BYTES + capacity);
+  const memory = new SharedArrayBuffer(HEADER_BYTES + capacity);
+  // So that a mark in one ring is never taken for one in another.
+  new Int32Array(memory).set(crypto.getRandomValues(new Int32Array(2)), STAMP);
+  return memory;
 }
 
 type RingViews = {
@@ -73,7 +79,7 @@ type RingViews = {
 
 function viewRing(memory: SharedArrayBuffer): RingViews {
   return {
-    state: new Int32Array(memory, 0, 2),
+    state: new Int32Array(memory, 0, 4),
     words: new Uint32Array(memory, HEADER_BYTES),
     numbers: new Float64Array(memory, HEADER_BYTES),
     bytes: new Uint8Array(memory, HEADER_BYTES),
@@ -141,11 +147,21 @@ export function openRingProducer<T>(memory: SharedArrayBuffer, encode: RecordEnc
   };
 }
 
-/** `patience`: drains, in vain, until a record is taken out of the hand of a producer that does not let go of it. */
-export function openRingConsumer(memory: SharedArrayBuffer, patience = PATIENCE): RingConsumer {
+/**
+ * `after` is a mark of a predecessor, who dealt with all before it; one that is not of this ring says nothing. `patience`:
+ * drains, in vain, until a record is taken out of the hand of a producer that does not let go of it.
+ */
+export function openRingConsumer(
+  memory: SharedArrayBuffer,
+  { after = null, patience = PATIENCE }: { after?: string | null; patience?: number } = {},
+): RingConsumer {
   const { state, words, numbers, bytes, capacity } = viewRing(memory);
   const added: Amounts = { count: 0, bytesIn: 0, bytesOut: 0, micros: 0 };
+  const stamp = `${state[STAMP]!}.${state[STAMP + 1]!}.`;
   let read = Atomics.load(state, READ) >>> 0;
+  const marked = after?.startsWith(stamp) === true ? Number(after.slice(stamp.length)) : read;
+  const waiting = (Atomics.load(state, WRITTEN) - read) >>> 0;
+  if (Number.isInteger(marked) && (marked - read) >>> 0 <= waiting) read = marked;
   let left = patience;
 
   /** Nothing more can be added to the record at `at` after this; false when its producer is just about to. */
@@ -186,6 +202,7 @@ export function openRingConsumer(memory: SharedArrayBuffer, patience = PATIENCE)
       return taken;
     },
     release: () => void Atomics.store(state, READ, read | 0),
+    mark: () => `${stamp}${read}`,
     fill() {
       return ((Atomics.load(state, WRITTEN) - Atomics.load(state, READ)) >>> 0) / capacity;
     },
