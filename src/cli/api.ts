@@ -13,10 +13,12 @@ export type Api = {
   readonly running: boolean;
   get<T>(path: string, query?: Record<string, string | undefined>): Promise<T>;
   post<T>(path: string, body: unknown): Promise<T>;
+  delete<T>(path: string, body: unknown): Promise<T>;
   close(): Promise<void>;
 };
 
-type Send = (method: 'GET' | 'POST', path: string, body?: unknown) => Promise<ApiAnswer>;
+type Method = 'GET' | 'POST' | 'DELETE';
+type Send = (method: Method, path: string, body?: unknown) => Promise<ApiAnswer>;
 
 export const controlSocket = (dataDir: string): string => join(dataDir, 'control.sock');
 
@@ -68,7 +70,7 @@ function describeError(answer: ApiAnswer): string {
 }
 
 function speak(send: Send, running: boolean, close: () => Promise<void>): Api {
-  const call = async <T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<T> => {
+  const call = async <T>(method: Method, path: string, body?: unknown): Promise<T> => {
     const answer = await send(method, `/api/v1${path}`, body);
     // A question that cannot be asked like that is the asker's slip; a change that is refused is the gateway's word.
     if (answer.status === 400 && method === 'GET') throw new WrongUsage(describeError(answer));
@@ -84,6 +86,7 @@ function speak(send: Send, running: boolean, close: () => Promise<void>): Api {
       return call('GET', search.size > 0 ? `${path}?${search}` : path);
     },
     post: (path, body) => call('POST', path, body),
+    delete: (path, body) => call('DELETE', path, body),
     close,
   };
 }

@@ -4,10 +4,12 @@ import { Command, CommanderError } from 'commander';
 import { addAccounts } from './accounts.ts';
 import { addAudit } from './audit.ts';
 import { addConfig } from './config.ts';
+import { addDns } from './dns.ts';
 import { addExplain } from './explain.ts';
 import { addLists } from './lists.ts';
 import { Refused, WrongUsage } from './options.ts';
 import { addOverrides } from './overrides.ts';
+import { addRecords } from './records.ts';
 import { addServe } from './serve.ts';
 import { addStatus } from './status.ts';
 
@@ -24,6 +26,8 @@ export async function runCli(argv: readonly string[]): Promise<void> {
     addExplain,
     addLists,
     addOverrides,
+    addRecords,
+    addDns,
     addAccounts,
     addAudit,
     addConfig,

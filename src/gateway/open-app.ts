@@ -18,7 +18,7 @@ export function openApp(deps: {
   lists: () => readonly ListInfo[];
   reader: Reader;
   log: Logger;
-  live: Pick<WebDeps, 'applyOverrides' | 'health' | 'metrics' | 'principalOf'>;
+  live: Pick<WebDeps, 'applyOverrides' | 'applyRecords' | 'purgeDns' | 'health' | 'metrics' | 'principalOf'>;
 }): Promise<WebApp> {
   const { config, records, engine, reader, log, live } = deps;
   const { school, web, metrics } = config;

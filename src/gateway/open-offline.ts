@@ -48,13 +48,15 @@ export async function openOffline({ configFile, dataDir }: GatewayOptions) {
     log,
     live: {
       applyOverrides: async () => {},
+      applyRecords: async () => {},
+      purgeDns: async () => {},
       health: () => ({ gateway: { ok: false, detail: 'not running' } }),
       metrics: async () => '',
       principalOf: localAuthor,
     },
   });
   return {
-    async send(method: 'GET' | 'POST', url: string, body?: unknown) {
+    async send(method: 'GET' | 'POST' | 'DELETE', url: string, body?: unknown) {
       const answer = await app.inject({
         method,
         url,

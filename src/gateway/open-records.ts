@@ -9,6 +9,7 @@ import { canonicalName } from '../blocklist/names.ts';
 import { changeLogMigrations, createChangeLog } from '../change/change-log.ts';
 import { DEFAULT_MAX_MS, DEFAULT_MAX_OPEN } from '../change/grant-check.ts';
 import { createOverrides, overrideMigrations } from '../change/overrides.ts';
+import { createRecords, recordMigrations } from '../change/records.ts';
 import { createRevisions, revisionMigrations } from '../change/revisions.ts';
 import type { GatewayConfig } from '../config/types.ts';
 import { accountMigrations, createAccounts } from '../people/accounts.ts';
@@ -42,6 +43,7 @@ export function openRecords(deps: {
       ...sessionMigrations,
       ...overrideMigrations,
       ...revisionMigrations,
+      ...recordMigrations,
     ],
     now,
   });
@@ -73,8 +75,10 @@ export function openRecords(deps: {
     },
   });
   const revisions = createRevisions({ state, changeLog, now });
+  const localRecords = createRecords({ state, changeLog, site, now });
+  localRecords.takeFiles(config.dns.local.records);
   const setup = createSetup({ file: join(dataDir, 'setup-link'), pageUrl: deps.webUrl, accounts, now, log });
-  return { state, outbox, changeLog, accounts, sessions, overrides, revisions, setup };
+  return { state, outbox, changeLog, accounts, sessions, overrides, revisions, localRecords, setup };
 }
 
 export type Records = ReturnType<typeof openRecords>;

@@ -55,6 +55,12 @@ export function createReload(deps: {
       const settings = toDataSettings(next.config, deps.listening);
       if (next.policyDigest !== loaded.policyDigest) await takePolicy(next);
       if (differ(settings, pool.inForce().settings)) await pool.apply({ kind: 'settings', settings });
+      records.localRecords.takeFiles(next.config.dns.local.records);
+      const local = {
+        records: records.localRecords.current(),
+        authoritative: next.config.dns.local.authoritative,
+      };
+      if (differ(local, pool.inForce().records)) await pool.apply({ kind: 'records', records: local });
     } catch (error) {
       log.error((error as Error).message);
       log.error('not reloaded: the configuration in force stays');

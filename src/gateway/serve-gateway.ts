@@ -172,6 +172,7 @@ async function start(
       policy: { model: loaded.policy, generation: revision.generation },
       overrides: { list: records.overrides.current(), generation: overridesGeneration },
       settings: toDataSettings(config, listening),
+      records: { records: records.localRecords.current(), authoritative: config.dns.local.authoritative },
     },
     threads: (inForce) =>
       threads.map(({ name, kind, n, entry, listen, ring, limits }) => ({
@@ -242,6 +243,13 @@ async function start(
         writer.pump();
         await keeper.sync();
       },
+      applyRecords: async () => {
+        writer.pump();
+        const { authoritative } = dataPool.inForce().records;
+        const local = { records: records.localRecords.current(), authoritative };
+        await dataPool.apply({ kind: 'records', records: local });
+      },
+      purgeDns: (names) => dataPool.apply({ kind: 'purge', names }),
       health: metrics.health,
       metrics: metrics.text,
       principalOf: (request) =>

@@ -13,6 +13,8 @@ export type LookupDeps = {
   readonly exchange: Exchange;
   /** names with an upstream of their own */
   readonly routes?: Routes;
+  /** where a name of the school's own leads, or null when an upstream is to be asked; never kept */
+  readonly local?: (name: string) => Resolved | null;
   /** UTC ms */
   readonly now: () => number;
   readonly maxNames?: number;
@@ -88,6 +90,8 @@ export function createLookup(deps: LookupDeps): Lookup {
       const literal = isIP(name);
       if (literal !== 0) return { addresses: [{ address: name, family: literal === 6 ? 6 : 4 }], chain: [] };
       if (!isAskable(name)) throw new Error(`"${name.slice(0, 80)}" is not a name that can be looked up`);
+      const local = deps.local?.(name) ?? null;
+      if (local !== null) return local;
       const kept = cache.get(name);
       if (kept !== undefined && kept.until > now()) return kept.found;
       let answer = underWay.get(name);

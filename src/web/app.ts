@@ -23,6 +23,7 @@ import { addHealthRoutes } from './routes/health.ts';
 import { addMetricsRoutes } from './routes/metrics.ts';
 import { addOpenApiRoutes, openApiInfo } from './routes/openapi.ts';
 import { addOverrideRoutes } from './routes/overrides.ts';
+import { addRecordRoutes } from './routes/records.ts';
 import { addSetupRoutes } from './routes/setup.ts';
 
 const BODY_LIMIT = 64 * 1024;
@@ -120,6 +121,7 @@ export const createApp = async (deps: WebDeps): Promise<WebApp> => {
   addEventRoutes(app, deps);
   addAuditRoutes(app, deps);
   addOverrideRoutes(app, deps);
+  addRecordRoutes(app, deps);
   addBlocklistRoutes(app, deps);
   addAccountRoutes(app, deps);
   addOpenApiRoutes(app);

@@ -6,6 +6,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ChainCheck } from '../change/change-log.ts';
 import type { Overrides } from '../change/overrides.ts';
+import type { Records } from '../change/records.ts';
 import type { Accounts } from '../people/accounts.ts';
 import type { Role } from '../people/roles.ts';
 import type { Session, Sessions } from '../people/sessions.ts';
@@ -87,6 +88,7 @@ export type WebDeps = {
   readonly sessions: Sessions;
   readonly setup: Pick<Setup, 'check' | 'complete'>;
   readonly overrides: Pick<Overrides, 'grant' | 'revoke' | 'get' | 'list'>;
+  readonly localRecords: Pick<Records, 'add' | 'remove' | 'list'>;
   /** null when the policy has no such group or class */
   readonly explain: (
     target: ExplainTarget,
@@ -105,6 +107,10 @@ export type WebDeps = {
   };
   /** Resolves when the overrides are in force in every thread; rejects when that takes longer than a second. */
   readonly applyOverrides: () => Promise<void>;
+  /** The same for local records. */
+  readonly applyRecords: () => Promise<void>;
+  /** Makes every thread forget the answers of these names and all below them, or of all names; as `applyOverrides`. */
+  readonly purgeDns: (names: readonly string[] | null) => Promise<void>;
   readonly health: () => Readonly<Record<string, Check>>;
   /** Prometheus text */
   readonly metrics: () => Promise<string>;

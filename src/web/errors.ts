@@ -4,6 +4,7 @@
 import { AccountError } from '../people/accounts.ts';
 import { PasswordsBusy } from '../people/passwords.ts';
 import { OverrideError } from '../change/grant-check.ts';
+import { RecordError } from '../change/records.ts';
 import { isDiskFull } from '../state/disk-full.ts';
 
 /** code -> status and the message when nothing more exact is said. */
@@ -26,6 +27,7 @@ export const ERRORS = {
   timeout: [408, 'The request took too long to arrive.'],
   taken: [409, 'There is one of this name already.'],
   'last-administrator': [409, 'This is the last technician.'],
+  'in-use': [409, 'Something else needs this.'],
   'too-many': [409, 'There are too many already.'],
   sealed: [409, 'A list of illegal content holds this. Nobody can unblock it.'],
   'too-large': [413, 'The request is too large: at most 64 KB.'],
@@ -94,7 +96,7 @@ export const toApiError = (error: unknown): ApiError | null => {
   if (error instanceof AccountError) {
     return wrongField(error.field, error.message, error.code === 'unknown' ? 'not-found' : error.code);
   }
-  if (error instanceof OverrideError) {
+  if (error instanceof OverrideError || error instanceof RecordError) {
     return wrongField(error.field, error.message, error.code === 'unknown' ? 'not-found' : error.code);
   }
   if (isDiskFull(error)) return new ApiError('disk-full');

@@ -45,6 +45,8 @@ function putInForce(engine: Engine, update: Update): void {
       engine.setOverrides(update.overrides.list, update.overrides.generation);
       break;
     case 'settings':
+    case 'records':
+    case 'purge':
       break;
   }
 }

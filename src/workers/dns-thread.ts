@@ -62,6 +62,7 @@ await runDataThread(async ({ start, engine, note, now, log }) => {
 
   return {
     async updated(update) {
+      if (update.kind === 'purge') handler.purge(update.names ?? undefined);
       if (update.kind !== 'settings') return;
       const old = exchanges;
       exchanges = [];

@@ -6,6 +6,7 @@ import type { DnsSettings } from '../dns/types.ts';
 import type { ListReport } from '../blocklist/parse-list.ts';
 import type { ListSource, Seed } from '../blocklist/types.ts';
 import type { Override, PolicyModel } from '../policy/types.ts';
+import type { LocalData } from '../resolver/local-record.ts';
 import type { Upstream } from '../resolver/types.ts';
 import type { OutboxRow } from '../state/outbox.ts';
 
@@ -41,13 +42,18 @@ export type InForce = {
   readonly policy: { readonly model: PolicyModel; readonly generation: number };
   readonly overrides: { readonly list: readonly Override[]; readonly generation: number };
   readonly settings: DataSettings;
+  /** the school's own names */
+  readonly records: LocalData;
 };
 
 export type Update =
   | { readonly kind: 'index'; readonly index: NonNullable<InForce['index']> }
   | { readonly kind: 'policy'; readonly policy: InForce['policy'] }
   | { readonly kind: 'overrides'; readonly overrides: InForce['overrides'] }
-  | { readonly kind: 'settings'; readonly settings: DataSettings };
+  | { readonly kind: 'settings'; readonly settings: DataSettings }
+  | { readonly kind: 'records'; readonly records: LocalData }
+  /** forget cached answers of these names and all below them, or of all names */
+  | { readonly kind: 'purge'; readonly names: readonly string[] | null };
 
 /** Sockets that belong to main: a descriptor for each endpoint, and where the thread keeps those it opens by itself. */
 export type ThreadSockets = { readonly fds: readonly number[]; readonly table: SharedArrayBuffer };

@@ -31,6 +31,10 @@ function withUpdate(inForce: InForce, update: Update): InForce {
       return { ...inForce, overrides: update.overrides };
     case 'settings':
       return { ...inForce, settings: update.settings };
+    case 'records':
+      return { ...inForce, records: update.records };
+    case 'purge':
+      return inForce;
   }
 }
 

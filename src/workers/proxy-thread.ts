@@ -1,18 +1,25 @@
 // Thread entry: the forward proxy on the ports it is given. What it does with a request is the proxy room's; here it is wired.
 
+import { createLocalLookup } from '../dns/local-lookup.ts';
+import { compileLocalRecords } from '../dns/local-records.ts';
 import { openProxy } from '../proxy/server.ts';
 import type { ProxyServer, ProxySettings } from '../proxy/types.ts';
 import { createLookup } from '../resolver/lookup.ts';
+import type { LocalData } from '../resolver/local-record.ts';
 import { createRoutes } from '../resolver/routing.ts';
 import { runDataThread } from './data-thread.ts';
 import type { DataSettings } from './messages.ts';
 import { openExchange } from './open-exchange.ts';
 
-function toProxySettings(settings: DataSettings): ProxySettings {
+function toProxySettings(settings: DataSettings, local: LocalData): ProxySettings {
   return {
     connectPorts: settings.connectPorts,
     allowPrivate: settings.allowPrivate,
-    forwarded: Object.keys(settings.forward),
+    forwarded: [
+      ...Object.keys(settings.forward),
+      ...local.authoritative,
+      ...local.records.map(({ name }) => name.replace(/^\*\./, '')),
+    ],
     own: settings.own,
     school: settings.school.name,
     language: settings.school.language,
@@ -21,6 +28,13 @@ function toProxySettings(settings: DataSettings): ProxySettings {
 }
 
 await runDataThread(async ({ start, engine, record, now }) => {
+  const { seed } = start.inForce;
+  const openLocal = (data: LocalData, settings: DataSettings) => {
+    const forward = Object.keys(settings.forward);
+    return createLocalLookup({ records: compileLocalRecords({ ...data, forward }, seed), seed, forward });
+  };
+  let inForce = start.inForce;
+  let local = openLocal(inForce.records, inForce.settings);
   const openResolver = (settings: DataSettings) => {
     const exchange = openExchange({ upstreams: settings.upstreams, now });
     // Inside names resolve as they do for DNS clients.
@@ -28,7 +42,12 @@ await runDataThread(async ({ start, engine, record, now }) => {
       ([name, upstreams]) => [name, openExchange({ upstreams, now })] as const,
     );
     return {
-      lookup: createLookup({ exchange, now, routes: createRoutes(Object.fromEntries(forward)) }),
+      lookup: createLookup({
+        exchange,
+        now,
+        routes: createRoutes(Object.fromEntries(forward)),
+        local: (name) => local(name),
+      }),
       /** queries in flight get their answers first */
       close: () => {
         exchange.close();
@@ -37,8 +56,8 @@ await runDataThread(async ({ start, engine, record, now }) => {
     };
   };
 
-  let resolver = openResolver(start.inForce.settings);
-  const settings = toProxySettings(start.inForce.settings);
+  let resolver = openResolver(inForce.settings);
+  const settings = toProxySettings(inForce.settings, inForce.records);
   const servers: ProxyServer[] = await Promise.all(
     start.listen.map(({ address, port }) =>
       openProxy({
@@ -58,18 +77,29 @@ await runDataThread(async ({ start, engine, record, now }) => {
   const takeUp = (next: DataSettings): void => {
     const opened = openResolver(next);
     try {
-      for (const server of servers) server.configure(toProxySettings(next), opened.lookup);
+      for (const server of servers) server.configure(toProxySettings(next, inForce.records), opened.lookup);
     } catch (error) {
       opened.close();
       throw error;
     }
     resolver.close();
     resolver = opened;
+    inForce = { ...inForce, settings: next };
+    local = openLocal(inForce.records, next);
+  };
+
+  const takeRecords = (records: LocalData): void => {
+    local = openLocal(records, inForce.settings);
+    inForce = { ...inForce, records };
+    const next = toProxySettings(inForce.settings, records);
+    for (const server of servers) server.configure(next, resolver.lookup);
   };
 
   return {
     async updated(update) {
       if (update.kind === 'settings') takeUp(update.settings);
+      if (update.kind === 'records') takeRecords(update.records);
+      if (update.kind === 'purge') resolver.lookup.clear();
       for (const server of servers) server.recheck(now());
     },
     stats() {

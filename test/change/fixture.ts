@@ -10,6 +10,8 @@ import type { ChangeLog } from '../../src/change/change-log.ts';
 import type { GrantRequest } from '../../src/change/grant-check.ts';
 import { createOverrides, overrideMigrations } from '../../src/change/overrides.ts';
 import type { Overrides } from '../../src/change/overrides.ts';
+import { createRecords, recordMigrations } from '../../src/change/records.ts';
+import type { Records } from '../../src/change/records.ts';
 import { openState } from '../../src/state/open-state.ts';
 import type { State } from '../../src/state/open-state.ts';
 import { createOutbox, outboxMigrations } from '../../src/state/outbox.ts';
@@ -26,6 +28,7 @@ export type ChangeRoom = {
   outbox: Outbox;
   changeLog: ChangeLog;
   overrides: Overrides;
+  records: Records;
   restart(): void;
   close(): void;
 };
@@ -36,7 +39,12 @@ export const openChange = (maxOpen = 100): ChangeRoom => {
   const clock = { at: START };
   const now = (): number => clock.at;
   const open = () => {
-    const migrations = [...outboxMigrations, ...changeLogMigrations, ...overrideMigrations];
+    const migrations = [
+      ...outboxMigrations,
+      ...changeLogMigrations,
+      ...overrideMigrations,
+      ...recordMigrations,
+    ];
     const state = openState({ file, migrations, now });
     const outbox = createOutbox({ state });
     const changeLog = createChangeLog({ state, outbox, site: 'main', now });
@@ -57,7 +65,8 @@ export const openChange = (maxOpen = 100): ChangeRoom => {
         maxOpen,
       },
     });
-    return { state, outbox, changeLog, overrides };
+    const records = createRecords({ state, changeLog, site: 'main', now });
+    return { state, outbox, changeLog, overrides, records };
   };
   const room: ChangeRoom = {
     file,

@@ -8,6 +8,8 @@ import { canonicalName } from '../../src/blocklist/names.ts';
 import { changeLogMigrations, createChangeLog } from '../../src/change/change-log.ts';
 import type { ChangeLog } from '../../src/change/change-log.ts';
 import { createOverrides, overrideMigrations } from '../../src/change/overrides.ts';
+import { createRecords, recordMigrations } from '../../src/change/records.ts';
+import type { Records } from '../../src/change/records.ts';
 import { accountMigrations, createAccounts } from '../../src/people/accounts.ts';
 import type { Accounts } from '../../src/people/accounts.ts';
 import { createPasswords } from '../../src/people/passwords.ts';
@@ -54,7 +56,9 @@ export type Gateway = {
   logged: unknown[];
   searches: EventSearch[];
   checks: Record<string, Check>;
+  localRecords: Records;
   applied: { count: number; fails: boolean };
+  purged: (readonly string[] | null)[];
   restart(): Promise<void>;
   close(): Promise<void>;
 };
@@ -67,6 +71,7 @@ export const openGateway = async (parts: Partial<WebDeps> = {}): Promise<Gateway
   const searches: EventSearch[] = [];
   const checks: Record<string, Check> = { dns: { ok: true, detail: '1 thread' } };
   const applied = { count: 0, fails: false };
+  const purged: (readonly string[] | null)[] = [];
   const note = (...what: unknown[]): void => {
     logged.push(what);
   };
@@ -77,6 +82,7 @@ export const openGateway = async (parts: Partial<WebDeps> = {}): Promise<Gateway
       ...outboxMigrations,
       ...changeLogMigrations,
       ...overrideMigrations,
+      ...recordMigrations,
       ...accountMigrations,
       ...sessionMigrations,
     ];
@@ -107,6 +113,7 @@ export const openGateway = async (parts: Partial<WebDeps> = {}): Promise<Gateway
         maxOpen: 1000,
       },
     });
+    const localRecords = createRecords({ state, changeLog, site: 'main', now });
     const setup = createSetup({
       file: join(dir, 'setup-link'),
       pageUrl: () => 'http://127.0.0.1/setup',
@@ -120,6 +127,7 @@ export const openGateway = async (parts: Partial<WebDeps> = {}): Promise<Gateway
       sessions,
       setup,
       overrides,
+      localRecords,
       explain: (target, who) =>
         who.group === 'ks9'
           ? null
@@ -165,6 +173,11 @@ export const openGateway = async (parts: Partial<WebDeps> = {}): Promise<Gateway
         applied.count += 1;
         if (applied.fails) throw new Error('dns-1 is slow');
       },
+      applyRecords: async () => {
+        applied.count += 1;
+        if (applied.fails) throw new Error('dns-1 is slow');
+      },
+      purgeDns: async (names) => void purged.push(names),
       health: () => checks,
       metrics: async () => 'schoolgate_up 1\n',
       now,
@@ -178,11 +191,12 @@ export const openGateway = async (parts: Partial<WebDeps> = {}): Promise<Gateway
       principalOf: () => null,
       ...parts,
     });
-    return { app, state, accounts, sessions, setup, changeLog };
+    return { app, state, accounts, sessions, setup, changeLog, localRecords };
   };
   const gateway: Gateway = {
     dir,
     clock,
+    purged,
     logged,
     searches,
     checks,

@@ -40,6 +40,7 @@ const IN_FORCE: InForce = {
   policy: { model: model('one'), generation: 1 },
   overrides: { list: [], generation: 1 },
   settings: {} as DataSettings,
+  records: { records: [], authoritative: [] },
 };
 
 let pool: Pool | undefined;
