@@ -29,7 +29,7 @@ export function addExplain(program: Command): void {
       .option('--group <name>', 'as a member of this group')
       .option('--class <name>', 'as this class')
       .option('--user <name>', 'as this user')
-      .option('--client <address>', 'as the device with this address')
+      .option('--client <address>', 'as the device with this address, or with id: and its client id')
       .option('--at <time>', 'at this time instead of now (2026-11-22T12:15:00Z, or 2h from now)'),
   ).action(async (url: string, options: CommonOptions & Who) => {
     const { group, class: className, user, client } = options;

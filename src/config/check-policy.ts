@@ -3,7 +3,7 @@
 
 import { suggest } from './suggest.ts';
 import { list, mapping } from './raw.ts';
-import { parseName, parseNetwork } from './values.ts';
+import { parseMatch, parseName } from './values.ts';
 import { checkPolicy } from '../policy/check.ts';
 import type { PolicyModel } from '../policy/types.ts';
 import type { Finding, KeyPath } from './types.ts';
@@ -62,13 +62,13 @@ function doubtful(path: KeyPath, problem: string, advice: string, at: 'key' | 'v
   return { path, at, level: 'warning', problem, advice };
 }
 
-/** The same network in two clients: nobody could say which one an address is. */
+/** The same network or client id in two clients: nobody could say which one an address is. */
 function checkNetworks(data: unknown): Finding[] {
   const findings: Finding[] = [];
   const first = new Map<string, KeyPath>();
   list(mapping(data)['clients']).forEach((client, at) => {
     list(mapping(client)['match']).forEach((text, index) => {
-      const network = typeof text === 'string' ? parseNetwork(text) : null;
+      const network = typeof text === 'string' ? parseMatch(text) : null;
       if (!network?.ok) return;
       const earlier = first.get(network.value);
       if (earlier === undefined) first.set(network.value, ['clients', at]);

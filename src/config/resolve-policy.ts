@@ -3,7 +3,7 @@
 
 import { HTTPS_RECORDS, PLAIN_RATINGS, SAFE_LEVELS, WEEKDAYS } from './schema/policy.ts';
 import { list, mapping, meaning, meanings, word, type Raw } from './raw.ts';
-import { parseClock, parseIdentifier, parseMoment, parseName, parseNetwork, parseText } from './values.ts';
+import { parseClock, parseIdentifier, parseMatch, parseMoment, parseName, parseText } from './values.ts';
 import type {
   ClientModel,
   GroupModel,
@@ -89,7 +89,7 @@ function resolveClient(client: Raw): ClientModel {
   const className = meaning(client['class'], parseText, undefined);
   return {
     name: meaning(client['name'], parseText, ''),
-    match: meanings(client['match'], parseNetwork),
+    match: meanings(client['match'], parseMatch),
     group: meaning(client['group'], parseIdentifier, ''),
     ...(className === undefined ? {} : { class: className }),
     ...resolveSuspension(client),

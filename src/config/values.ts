@@ -8,6 +8,7 @@ import {
   parseAddress as readAddress,
   parseNetwork as readNetwork,
 } from '../policy/networks.ts';
+import { readMatchId } from '../policy/clients.ts';
 import type { Network } from '../policy/networks.ts';
 import type { ListenAddress } from './types.ts';
 
@@ -114,6 +115,17 @@ export function parseNetwork(text: string): Parsed<string> {
     );
   }
   return good(networkText(network));
+}
+
+/** What tells a client: an address, a network, or `id:` and the label that a DoT or DoH device sends. */
+export function parseMatch(text: string): Parsed<string> {
+  if (!/^id:/i.test(text)) return parseNetwork(text);
+  const id = readMatchId(text);
+  if (id !== null) return good(`id:${id}`);
+  return bad(
+    `${quote(text)} is not a client id`,
+    'write id: and 1 to 63 letters, digits or hyphens, for example "id:tablet-7"',
+  );
 }
 
 /** A host name in canonical form. It stands for itself and all below it. */

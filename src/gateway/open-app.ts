@@ -28,7 +28,9 @@ export function openApp(deps: {
       ...records,
       ...live,
       explain(target, who, at) {
-        const client = who.client === undefined ? engine.clientFor(who) : engine.client(who.client);
+        const id = who.client?.startsWith('id:') ? who.client.slice(3) : null;
+        const client =
+          who.client === undefined ? engine.clientFor(who) : engine.client(id === null ? who.client : '', id);
         return client && engine.explain(target.host, client, at, target.channel);
       },
       events: { search: (filter) => reader.events(filter) },

@@ -1,4 +1,5 @@
-// Who an address is: the `clients` entry with the narrowest network that holds it, or the group for unknown clients.
+// Who is asking: the `clients` entry with the client id of a DoT or DoH device, else the one with the narrowest network that
+// holds its address, else the group for unknown clients.
 
 import type { Group, SuspensionFact } from './groups.ts';
 import {
@@ -18,6 +19,8 @@ type ClientEntry = {
 
 export type ClientTable = {
   readonly networks: NetworkTable<ClientEntry>;
+  /** by client id, in lower case */
+  readonly ids: ReadonlyMap<string, ClientEntry>;
   readonly byName: ReadonlyMap<string, ClientEntry>;
   readonly entries: readonly ClientEntry[];
   readonly cache: ClientCache;
@@ -28,6 +31,12 @@ type ClientCache = { recent: Map<string, Client>; older: Map<string, Client> };
 
 const CACHE_GENERATION = 8192;
 const LONGEST_ADDRESS = 64;
+const ID = /^id:([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)$/i;
+
+/** The client id, in lower case, in a `match` entry such as `id:tablet-7`; null when it is no id. */
+export function readMatchId(text: string): string | null {
+  return ID.exec(text)?.[1]?.toLowerCase() ?? null;
+}
 
 /** Entries that cannot be read are left out, so that their addresses are unknown clients; the check reports them. */
 export function compileClients(model: PolicyModel): ClientTable {
@@ -49,7 +58,14 @@ export function compileClients(model: PolicyModel): ClientTable {
       }),
     ),
   );
-  return { networks, byName, entries, cache: { recent: new Map(), older: new Map() } };
+  const ids = new Map<string, ClientEntry>();
+  for (const entry of entries) {
+    for (const text of entry.model.match) {
+      const id = readMatchId(text);
+      if (id !== null && !ids.has(id)) ids.set(id, entry);
+    }
+  }
+  return { networks, ids, byName, entries, cache: { recent: new Map(), older: new Map() } };
 }
 
 /** The part of a compiled policy that says who is who. */
@@ -61,20 +77,24 @@ export type ClientPolicy = {
 
 /**
  * The client at an address: longest prefix first, `::ffff:` forms as IPv4, no match (or no address at all) is the
- * policy's `unknown` group. The same address gives the same object while it stays among the last thousands asked for.
+ * policy's `unknown` group. An id that the policy knows decides before the address; any other is as if there were none. The
+ * same address gives the same object while it stays among the last thousands asked for.
  */
-export function resolveClient(policy: ClientPolicy, address: string): Client {
-  const { cache } = policy.clients;
-  const held = cache.recent.get(address);
+export function resolveClient(policy: ClientPolicy, address: string, clientId: string | null = null): Client {
+  const { cache, ids } = policy.clients;
+  const known = clientId === null ? undefined : ids.get(clientId.toLowerCase());
+  // an id holds no space, and no address begins with one
+  const key = known === undefined ? address : ` ${clientId} ${address}`;
+  const held = cache.recent.get(key);
   if (held !== undefined) return held;
-  const client = cache.older.get(address) ?? makeClient(policy, address);
+  const client = cache.older.get(key) ?? makeClient(policy, address, known ?? null);
   // what is no address is not worth remembering, and may be long
   if (address.length > LONGEST_ADDRESS) return client;
   if (cache.recent.size >= CACHE_GENERATION) {
     cache.older = cache.recent;
     cache.recent = new Map();
   }
-  cache.recent.set(address, client);
+  cache.recent.set(key, client);
   return client;
 }
 
@@ -103,10 +123,10 @@ export function inventClient(
   };
 }
 
-function makeClient(policy: ClientPolicy, text: string): Client {
+function makeClient(policy: ClientPolicy, text: string, known: ClientEntry | null): Client {
   const parsed = parseAddress(text);
   const address = parsed === null ? text.slice(0, LONGEST_ADDRESS) : formatAddress(parsed);
-  const entry = parsed === null ? null : policy.clients.networks.findParsed(parsed);
+  const entry = known ?? (parsed === null ? null : policy.clients.networks.findParsed(parsed));
   return {
     address,
     device: entry?.model.name ?? null,

@@ -238,8 +238,8 @@ export function createEngine(deps: { seed: Seed; onError?: (error: unknown) => v
       changed();
     },
     ready: () => current !== null,
-    client(address) {
-      if (policy !== null) return resolveClient(policy, address);
+    client(address, clientId) {
+      if (policy !== null) return resolveClient(policy, address, clientId);
       return { address, device: null, group: 'unknown', class: null, user: null, inCharge: null };
     },
     decideWire(packet, nameOffset, client, now) {

@@ -77,7 +77,7 @@ export type GroupModel = {
 
 export type ClientModel = {
   readonly name: string;
-  /** addresses and networks, as written: `10.2.0.7`, `10.2.0.0/24`, `2001:db8::/48` */
+  /** addresses, networks and client ids, as written: `10.2.0.7`, `10.2.0.0/24`, `2001:db8::/48`, `id:tablet-7` */
   readonly match: readonly string[];
   readonly group: string;
   readonly class?: string;
@@ -207,7 +207,7 @@ export type Engine = {
   readonly generations: Generations;
   /** both an index and a policy are in force */
   ready(): boolean;
-  /** who an address is; the same object for the same address while the policy stands */
+  /** who an address or the client id of a DoT or DoH device is; the same object for the same while the policy stands */
   client(address: string, clientId?: string | null): Client;
   /** grows with every change of what is in force; clients and profiles of another epoch are to be asked for anew */
   readonly epoch: number;

@@ -31,7 +31,7 @@ export type Principal = {
   readonly session: Session | null;
 };
 
-/** For whom to explain; exactly one is set. `client` is an address. */
+/** For whom to explain; exactly one is set. `client` is an address, or `id:` and a client id. */
 export type ExplainWho = {
   readonly group?: string;
   readonly class?: string;

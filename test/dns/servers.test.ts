@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openDnsTcp } from '../../src/dns/server-tcp.ts';
-import type { DnsTcpOptions } from '../../src/dns/server-tcp.ts';
+import type { StreamOptions } from '../../src/dns/stream-front.ts';
 import type { DnsHandler, DnsServer } from '../../src/dns/types.ts';
 import { createExchange } from '../../src/resolver/exchange.ts';
 import { createRandomIds } from '../../src/resolver/random-ids.ts';
@@ -23,7 +23,7 @@ function kept<T extends { close(): unknown }>(item: T): T {
 const rule = (name: string) => (name.startsWith('bet') ? BLOCK : ALLOW);
 
 /** The whole way: sockets in front, policy, cache and exchange between, an upstream with a script behind. */
-async function gateway(tcp: Partial<DnsTcpOptions> = {}): Promise<{
+async function gateway(tcp: Partial<StreamOptions> = {}): Promise<{
   upstream: ScriptedUpstream;
   handler: DnsHandler;
   tcp: DnsServer;

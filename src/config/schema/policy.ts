@@ -3,7 +3,7 @@
 
 import { z } from 'zod';
 import { optional, required, textOf } from './keys.ts';
-import { parseClock, parseIdentifier, parseMoment, parseName, parseNetwork, parseText } from '../values.ts';
+import { parseClock, parseIdentifier, parseMatch, parseMoment, parseName, parseText } from '../values.ts';
 
 export const WEEKDAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
 export const PLAIN_RATINGS = ['acceptable', 'permission', 'unacceptable', 'illegal'] as const;
@@ -147,9 +147,9 @@ const client = z.strictObject({
     says: 'What these devices are, for the log.',
     write: 'write name: and a few words, for example year-2-tablets',
   }),
-  match: required(z.array(textOf(parseNetwork)).min(1), {
-    says: 'Their addresses or networks. The longest prefix wins.',
-    write: 'write a list such as ["10.2.0.0/24"]',
+  match: required(z.array(textOf(parseMatch)).min(1), {
+    says: 'Their addresses or networks, of which the longest prefix wins; or `id:` and the client id that a device sends over DoT (`<id>.<host>`) or DoH (`/dns-query/<id>`), which goes before the address. An id is what a device says of itself: choose one that nobody guesses where it opens more than the network would.',
+    write: 'write a list such as ["10.2.0.0/24", "id:tablet-7"]',
   }),
   group: required(textOf(parseIdentifier), {
     says: 'The group they belong to.',

@@ -46,7 +46,9 @@ export const addExplainRoutes = (app: WebApp, deps: WebDeps): void => {
           group: Type.Optional(Name),
           class: Type.Optional(Name),
           user: Type.Optional(Name),
-          client: Type.Optional(Type.String({ maxLength: 64, description: 'an IP address; alone' })),
+          client: Type.Optional(
+            Type.String({ maxLength: 70, description: 'an IP address, or id: and a client id; alone' }),
+          ),
           at: Type.Optional(TimeText),
         }),
         response: { 200: Answer, ...errors },
@@ -81,5 +83,6 @@ const checkWho = ({ group, class: className, user, client }: ExplainWho): void =
     throw wrongField('group', 'Say for whom: group, class, user or client.');
   if (client === undefined) return;
   if (named) throw wrongField('client', 'An address has its own group: leave out group, class and user.');
-  if (isIP(client) === 0) throw wrongField('client', 'Write an IP address, such as 10.2.0.7.');
+  if (isIP(client) === 0 && !client.startsWith('id:'))
+    throw wrongField('client', 'Write an IP address, such as 10.2.0.7, or id: and a client id.');
 };
