@@ -38,6 +38,13 @@ const REQUESTS: Record<string, { url: string; payload?: object }> = {
   'GET /api/v1/overrides/:id': { url: '/api/v1/overrides/unknown' },
   'POST /api/v1/overrides': { url: '/api/v1/overrides', payload: override },
   'POST /api/v1/overrides/:id/revoke': { url: '/api/v1/overrides/unknown/revoke', payload: because },
+  'GET /api/v1/records': { url: '/api/v1/records' },
+  'POST /api/v1/records': {
+    url: '/api/v1/records',
+    payload: { name: 'printer.inside.example', type: 'A', value: '10.0.0.9', reason: 'a new printer' },
+  },
+  'DELETE /api/v1/records/:id': { url: '/api/v1/records/unknown', payload: because },
+  'POST /api/v1/dns/purge': { url: '/api/v1/dns/purge', payload: {} },
   'GET /api/v1/blocklists': { url: '/api/v1/blocklists' },
   'GET /api/v1/blocklists/lookup': { url: '/api/v1/blocklists/lookup?name=games.example.com' },
   'GET /api/v1/accounts': { url: '/api/v1/accounts' },
@@ -63,6 +70,10 @@ const MAY: Record<string, readonly Role[]> = {
   audit: ['technician', 'coordinator', 'headteacher'],
   'GET overrides': ['technician', 'coordinator', 'headteacher'],
   'POST overrides': ['technician'],
+  'GET records': ['technician', 'coordinator', 'headteacher'],
+  'POST records': ['technician'],
+  'DELETE records': ['technician'],
+  dns: ['technician'],
   blocklists: ['technician'],
   accounts: ['technician'],
 };
@@ -89,7 +100,7 @@ describe('D04, O04: every route, every role', () => {
 
   describe.each(guarded.map(([key]) => key))('%s', (key) => {
     const { url, payload } = REQUESTS[key] ?? { url: '' };
-    const method = key.startsWith('GET') ? 'GET' : 'POST';
+    const method = key.split(' ')[0] as 'GET' | 'POST' | 'DELETE';
 
     it('answers 401 to nobody and to a made-up token', async () => {
       for (const headers of [

@@ -61,6 +61,7 @@ describe('health, metrics, openapi', () => {
       '/api/v1/audit/verify',
       '/api/v1/blocklists',
       '/api/v1/blocklists/lookup',
+      '/api/v1/dns/purge',
       '/api/v1/events',
       '/api/v1/explain',
       '/api/v1/health',
@@ -71,6 +72,8 @@ describe('health, metrics, openapi', () => {
       '/api/v1/overrides',
       '/api/v1/overrides/{id}',
       '/api/v1/overrides/{id}/revoke',
+      '/api/v1/records',
+      '/api/v1/records/{id}',
       '/health',
     ]);
     expect(paths['/api/v1/overrides'].post.requestBody.content['application/json'].schema.required).toEqual([
