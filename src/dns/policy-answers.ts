@@ -84,6 +84,8 @@ export type OwnVerdicts = {
   guarded(group: string): Verdict;
   /** for a name the gateway answers by itself */
   special(group: string): Verdict;
+  /** for a name of the school's own */
+  local(group: string): Verdict;
   /** for a name or a volume that looks like data carried in DNS */
   tunnel(group: string): Verdict;
 };
@@ -113,6 +115,12 @@ export function createOwnVerdicts(): OwnVerdicts {
       action: 'allow',
       reason: 'default-allow',
       rule: 'special-use names are answered here',
+    })),
+    local: once((group) => ({
+      ...plain(group),
+      action: 'allow',
+      reason: 'local-allow',
+      rule: 'a name of the school’s own (dns.records)',
     })),
     tunnel: once((group) => ({
       ...plain(group),

@@ -1,5 +1,6 @@
 // The words of the dns room that others meet: its settings, its handler, its servers. No behaviour.
 
+import type { LocalData } from '../resolver/local-record.ts';
 import type { Exchange } from '../resolver/types.ts';
 import type { BlockStyle } from './replies.ts';
 
@@ -16,6 +17,8 @@ export type DnsSettings = {
   readonly forward: Readonly<Record<string, Exchange>>;
   /** names and networks that the rebinding guard lets through */
   readonly allowPrivate: readonly string[];
+  /** the school's own names, until `setLocal` is called */
+  readonly local: LocalData;
   readonly cache: {
     readonly maxBytes: number;
     /** bounds of every TTL, in seconds; one of zero stays zero */
@@ -64,6 +67,8 @@ export type DnsHandler = {
   stats(): Record<string, number>;
   /** forgets what is cached of these canonical names and all below them, or of everything */
   purge(names?: readonly string[]): void;
+  /** takes the school's own names anew */
+  setLocal(data: LocalData): void;
 };
 
 /** Room for any answer. */

@@ -1,12 +1,12 @@
-// Thread entry: answers DNS over UDP and TCP on the ports it is given. The answers are the dns room's; here they are wired.
+// Thread entry: answers DNS over UDP, TCP, TLS and HTTPS on the ports it is given. The answers are the dns room's; here they are wired.
 
 import { createDnsHandler } from '../dns/handle.ts';
 import type { DnsHandler, DnsServer, DnsSettings } from '../dns/types.ts';
-import { openDnsTcp } from '../dns/server-tcp.ts';
 import type { Exchange } from '../resolver/types.ts';
 import { runDataThread } from './data-thread.ts';
 import type { DataSettings } from './messages.ts';
 import { openExchange } from './open-exchange.ts';
+import { openThreadStreams } from './thread-streams.ts';
 import { openThreadUdp } from './thread-udp.ts';
 
 /** The counters of all servers in one; the mean size of a batch is made anew. */
@@ -22,6 +22,7 @@ function totals(servers: readonly DnsServer[]): Record<string, number> {
 await runDataThread(async ({ start, engine, note, now, log }) => {
   const udp = await openThreadUdp(start.sockets);
   let exchanges: Exchange[] = [];
+  let local = start.inForce.records;
 
   const createHandler = (settings: DataSettings): DnsHandler => {
     const open = (upstreams: DataSettings['upstreams']): Exchange => {
@@ -36,11 +37,12 @@ await runDataThread(async ({ start, engine, note, now, log }) => {
       serve: settings.serve,
       rateLimit: settings.rateLimit,
       allowPrivate: settings.allowPrivate,
+      local,
       cache: settings.cache,
       tunnel: settings.tunnel,
       forward: Object.fromEntries(Object.entries(settings.forward).map(([name, to]) => [name, open(to)])),
     };
-    return createDnsHandler({ engine, exchange, note, now, settings: dnsSettings });
+    return createDnsHandler({ engine, exchange, note, now, log, settings: dnsSettings });
   };
 
   let handler = createHandler(start.inForce.settings);
@@ -54,15 +56,16 @@ await runDataThread(async ({ start, engine, note, now, log }) => {
   const datagrams = await Promise.all(
     start.listen.map((endpoint, n) => udp.openServer(n, { ...endpoint, handler: current, log })),
   );
-  const servers = await Promise.all(
-    start.listen.flatMap(({ address, port }) => [
-      openDnsTcp({ address, port, handler: current, reusePort: true, log }),
-    ]),
-  );
+  const streams = await openThreadStreams(start, { handler: current, log });
+  const { servers } = streams;
 
   return {
     async updated(update) {
       if (update.kind === 'purge') handler.purge(update.names ?? undefined);
+      if (update.kind === 'records') {
+        local = update.records;
+        handler.setLocal(local);
+      }
       if (update.kind !== 'settings') return;
       const old = exchanges;
       exchanges = [];

@@ -206,6 +206,7 @@ export const SETTINGS: DnsSettings = {
   rateLimit: { qps: 0, exempt: [] },
   forward: {},
   allowPrivate: [],
+  local: { records: [], authoritative: [] },
   cache: { maxBytes: 1 << 20, leastTtl: 0, mostTtl: 86_400, staleMs: 86_400_000, prefetch: true },
   tunnel: { action: 'limit', exempt: [] },
 };
