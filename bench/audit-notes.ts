@@ -190,7 +190,7 @@ async function runWhole(
   return { cpu: user + system, sent, written, dropped: recorder.stats()['audit_dropped']! };
 }
 
-/** About a minute. */
+/** About fifty seconds. */
 export async function measureNotes(dir: string): Promise<BenchRow[]> {
   const rows: BenchRow[] = [];
   for (const load of LOADS.slice(1)) rows.push(measureCall(dir, load));

@@ -8,6 +8,7 @@ import { decodeDecision, encodeDecision, MAX_EVENT_BYTES, type DecodedDecision }
 import { openReader, type EventFilter } from '../src/audit/reader.ts';
 import { openStore } from '../src/audit/store.ts';
 import type { Decision } from '../src/policy/types.ts';
+import { measureNotes } from './audit-notes.ts';
 import type { BenchRow } from './rows.ts';
 
 const T0 = Date.UTC(2026, 10, 23, 9, 0, 0);
@@ -188,11 +189,12 @@ function measureSearch(dir: string): BenchRow[] {
   return rows;
 }
 
-/** Rates, CPU per event, bytes on disk and search times; about ten seconds. */
+/** Rates, CPU per event and per query, bytes on disk and search times; about a minute. */
 export async function measureAudit(): Promise<BenchRow[]> {
   const dir = mkdtempSync(join(tmpdir(), 'audit-bench-'));
   try {
-    return [...measureCodec(), ...measureStore(dir), ...measureSearch(dir)];
+    const notes = await measureNotes(dir);
+    return [...notes, ...measureCodec(), ...measureStore(dir), ...measureSearch(dir)];
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }

@@ -9,7 +9,10 @@ import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openReader, type EventRow } from '../../src/audit/reader.ts';
 import type { AuditThreadStart } from '../../src/workers/messages.ts';
+import { createRecorder } from '../../src/workers/recorder.ts';
 import { createRingMemory } from '../../src/workers/ring.ts';
+import { decisionOf } from '../audit/decision-of.ts';
+import { block, visit } from './audit-events.ts';
 
 const dirs: string[] = [];
 const workers: Worker[] = [];
@@ -41,6 +44,9 @@ function bench() {
   };
   return {
     noted,
+    ring,
+    spillDir,
+    file,
     writer: () => begin(new URL('../../src/workers/audit-thread.ts', import.meta.url), start),
     noter: (how: { blocks: number; visits: number; finish: boolean }) =>
       begin(new URL('./audit-noter-thread.ts', import.meta.url), { ring, spillDir, noted, ...how }),
@@ -66,6 +72,14 @@ function bench() {
     },
   };
 }
+const from = (file: string): EventRow[] => {
+  const reader = openReader({ file });
+  try {
+    return reader.events({ limit: 1000 }).items;
+  } finally {
+    reader.close();
+  }
+};
 const count = (rows: readonly EventRow[], action: string): number =>
   rows.filter((row) => row.action === action).reduce((sum, row) => sum + row.count, 0);
 
@@ -118,5 +132,40 @@ describe('M01 deaths of the threads that audit', () => {
     if (noter.threadId !== -1) await once(noter, 'exit');
     const { rows, whole } = await b.settle(await b.writer());
     expect([count(rows, 'block'), whole]).toEqual([400_000, true]);
+  });
+});
+
+describe('M01 what is noted is seen while it goes on', () => {
+  it('M01: blocks with their counts and first visits by the next batch, further visits by the turns of the thread', async () => {
+    const b = bench();
+    await b.writer();
+    const recorder = createRecorder({
+      start: { name: 'dns-0', ring: b.ring, spillDir: b.spillDir },
+      generations: { policy: 3, index: 7, overrides: 0 },
+      now: Date.now,
+      log: () => {},
+    });
+    const until = async (action: string, wanted: number): Promise<EventRow[]> => {
+      for (;;) {
+        const rows = from(b.file).filter((row) => row.action === action);
+        if (count(rows, action) === wanted) return rows;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    };
+    const at = Date.UTC(2026, 10, 23, 9);
+    const [blocked, allowed] = [decisionOf(block()), decisionOf(visit())];
+    for (let n = 0; n < 1_000; n++) {
+      for (const { client, verdict, host } of [blocked, allowed])
+        recorder.note(1, 2, client, verdict, 28, at + n / 2, 40, 80, 0.1, () => host);
+    }
+    const blocks = await until('block', 1_000);
+    // Twenty alone, one for the name, one for all names; a batch in between begins another of these two.
+    expect(blocks.length).toBeGreaterThanOrEqual(22);
+    expect(blocks.length).toBeLessThan(30);
+    expect(new Set(blocks.map((row) => row.host))).toEqual(new Set(['bets.example', '*']));
+    expect(await until('allow', 1)).toMatchObject([{ host: 'maps.example', qtype_or_method: 'AAAA', at }]);
+    for (let turn = 0; turn < 4; turn++) recorder.turn();
+    expect((await until('allow', 1_000)).length).toBe(1);
+    expect(recorder.stats()).toEqual({ audit_dropped: 0, audit_spilled: 0, audit_lost: 0 });
   });
 });
