@@ -96,15 +96,14 @@ function decideName(
 
   findOverride(scene.overrides, hashes, client, group.chain, now, hit, 0);
   if (hit.at >= 0) {
-    const until = scene.overrides.items[hit.at]?.until ?? null;
     tell?.override(hit.at);
-    return cause.giveVerdict(scene, group, cause.OVERRIDE, hit.at, until);
+    return byOverride(scene, group);
   }
   // one that begins later will turn whatever is decided below
   const begins = hit.begins;
   tell?.noOverride(begins);
 
-  const rule = findLocalRule(policy.local, hashes, group);
+  const rule = findLocalRule(policy.local, hashes, group, 0);
   if (rule >= 0) {
     tell?.local(rule);
     return cause.giveVerdict(scene, group, cause.LOCAL, rule, begins);
@@ -118,6 +117,14 @@ function decideName(
   tell?.noCategory();
   tell?.byDefault();
   return cause.giveVerdict(scene, group, cause.DEFAULT, 0, begins);
+}
+
+/** The verdict of the override that was hit: it may turn when it ends, and when another begins that ends later. */
+function byOverride(scene: Scene, group: Group): Verdict {
+  const { at, begins } = scene.hit;
+  const until = scene.overrides.items[at]?.until ?? null;
+  const turns = begins !== null && until !== null && begins < until ? begins : until;
+  return cause.giveVerdict(scene, group, cause.OVERRIDE, at, turns);
 }
 
 /** What follows an allow: search engines and video sites in their safe form, or not at all. */
@@ -145,23 +152,16 @@ function keepSafe(
   findOverride(scene.overrides, asked.hashes, client, group.chain, now, hit, found.suffix);
   if (hit.at >= 0) {
     tell?.namedOverride(hit.at, engine);
-    return cause.giveVerdict(
-      scene,
-      group,
-      cause.OVERRIDE,
-      hit.at,
-      scene.overrides.items[hit.at]?.until ?? null,
-    );
+    return byOverride(scene, group);
   }
-  const rule = findLocalRule(policy.local, asked.hashes, group);
-  const names = (policy.local.rules[rule]?.labels ?? 0) > found.suffix;
-  if (names && policy.local.rules[rule]?.deny === false) {
-    tell?.namedRule(rule, engine);
-    return cause.giveVerdict(scene, group, cause.LOCAL, rule, hit.begins);
-  }
-  tell?.noSafeForm(engine);
   const { until } = allow;
   const turns = hit.begins !== null && (until === null || hit.begins < until) ? hit.begins : until;
+  const rule = findLocalRule(policy.local, asked.hashes, group, found.suffix);
+  if (policy.local.rules[rule]?.deny === false) {
+    tell?.namedRule(rule, engine);
+    return cause.giveVerdict(scene, group, cause.LOCAL, rule, turns);
+  }
+  tell?.noSafeForm(engine);
   return cause.giveVerdict(scene, group, cause.NO_SAFE_FORM, found.at, turns);
 }
 

@@ -12,7 +12,6 @@ type LocalRule = {
   /** group index, or the number of groups for the school */
   readonly scope: number;
   readonly scopeName: string;
-  readonly labels: number;
 };
 
 export type LocalLists = { readonly table: SuffixTable; readonly rules: readonly LocalRule[] };
@@ -24,7 +23,7 @@ export function compileLocalLists(
 ): LocalLists {
   const rules: LocalRule[] = [];
   const add = (names: readonly string[], deny: boolean, scope: number, scopeName: string): void => {
-    for (const name of names) rules.push({ name, deny, scope, scopeName, labels: name.split('.').length });
+    for (const name of names) rules.push({ name, deny, scope, scopeName });
   };
   for (const [name, group] of groups) {
     const { allow = [], deny = [] } = model.groups[name] ?? {};
@@ -42,15 +41,15 @@ export function compileLocalLists(
 
 /**
  * The rule that decides for the group, or -1: the nearest scope first (own group, each parent, the school), within a
- * scope the longest name, on a tie the deny.
+ * scope the longest name, on a tie the deny. Names shorter than the suffix `least` are passed over; 0 takes all.
  */
-export function findLocalRule(lists: LocalLists, hashes: NameHashes, group: Group): number {
+export function findLocalRule(lists: LocalLists, hashes: NameHashes, group: Group, least: number): number {
   const { table, rules } = lists;
   if (table.rows === 0) return -1;
   let best = -1;
   let bestNear = FAR;
   let bestSuffix = -1;
-  for (let suffix = hashes.count - 1; suffix >= 0; suffix--) {
+  for (let suffix = hashes.count - 1; suffix >= least; suffix--) {
     const row = findRow(table, hashes, suffix);
     if (row < 0) continue;
     const end = table.rowStart[row + 1] as number;

@@ -19,6 +19,11 @@ const NAMES = [
   'x.dns.google',
   'mask.icloud.com',
   'test.a.test',
+  'www.google.com',
+  'm.youtube.com',
+  'search.yahoo.com',
+  'yahoo.com',
+  'uk.search.yahoo.com',
 ];
 const ADDRESSES = ['192.0.2.1', '192.0.2.7', '192.0.2.8', '198.51.100.1', '2001:db8::1', '2001:db8::ff'];
 const RANGES = [
@@ -55,6 +60,8 @@ const groupModel: fc.Arbitrary<GroupModel> = fc.record({
   identity: maybe(fc.constantFrom('network', 'class')),
   default: maybe(fc.constantFrom('allow', 'block')),
   bypass: maybe(fc.constantFrom('allow', 'allow', 'block')),
+  safeSearch: maybe(fc.constantFrom('strict', 'strict', 'moderate', 'off')),
+  video: maybe(fc.constantFrom('strict', 'moderate', 'off')),
   suspended: rarely(suspension),
   ratings: fc.dictionary(fc.constantFrom(...CATEGORIES), rating, { noNullPrototype: true }),
   allow: fewNames,
@@ -136,8 +143,11 @@ test('the engine agrees with a plain reading of the order, by name, by wire and 
               const last = explained.trace.at(-1);
               expect(last?.outcome).toBe('decided');
               expect(explained.trace.slice(0, -1).every((step) => step.outcome === 'passed')).toBe(true);
+              const follows = last?.step === 11;
+              if (verdict.reason === 'safe-search') expect(follows).toBe(true);
+              const steps = explained.trace.length - Number(follows);
               expect(explained.trace.map((step) => step.step)).toEqual(
-                [1, 2, 3, 4, 7, 8, 9, 10].slice(0, explained.trace.length),
+                [1, 2, 3, 4, 7, 8, 9, 10].slice(0, steps).concat(follows ? [11] : []),
               );
               reasons.set(verdict.reason, (reasons.get(verdict.reason) ?? 0) + 1);
             }
@@ -162,6 +172,7 @@ test('the engine agrees with a plain reading of the order, by name, by wire and 
     'acceptable',
     'default-allow',
     'default-block',
+    'safe-search',
   ])
     expect(reasons.get(reason) ?? 0, reason).toBeGreaterThan(0);
 }, 60_000);

@@ -2,13 +2,17 @@
 // agree with it. Zone is UTC here, because timetable.test.ts has the clock changes.
 
 import { CIRCUMVENTION } from '../../src/policy/circumvention.ts';
+import { SEARCH_ENGINES } from '../../src/policy/search-engines.ts';
 import { WEEKDAYS } from '../../src/policy/timetable.ts';
 import type { Client, GroupModel, Override, PolicyModel, Rating, Verdict } from '../../src/policy/types.ts';
 import { isIP } from 'node:net';
 import { parseAddress } from '../../src/policy/networks.ts';
 import type { ListSpec } from './fixture.ts';
 
-type Told = Pick<Verdict, 'action' | 'reason' | 'category' | 'list' | 'group' | 'overrideId' | 'until'>;
+type Told = Pick<
+  Verdict,
+  'action' | 'reason' | 'category' | 'list' | 'group' | 'overrideId' | 'target' | 'until'
+>;
 
 const ORDER = ['illegal', 'unacceptable', 'permission', 'nominated', 'timed', 'unrated', 'acceptable'];
 
@@ -40,7 +44,71 @@ export function addressOracle(
   return oracle({ ...model, groups }, lists, overrides, address, client, now);
 }
 
+/** What the steps say, and what follows when they allow. */
 export function oracle(
+  model: PolicyModel,
+  lists: Record<string, ListSpec>,
+  overrides: readonly Override[],
+  host: string,
+  client: Client,
+  now: number,
+): Told {
+  const told = steps(model, lists, overrides, host, client, now);
+  if (told.action !== 'allow') return told;
+  const chain: GroupModel[] = [];
+  for (let at: string | undefined = told.group; at !== undefined && model.groups[at] !== undefined;) {
+    if (chain.includes(model.groups[at]!)) break;
+    chain.push(model.groups[at]!);
+    at = chain.at(-1)!.extends;
+  }
+  const safeSearch = chain.map((g) => g.safeSearch).find((level) => level !== undefined) ?? 'strict';
+  const video = chain.map((g) => g.video).find((level) => level !== undefined) ?? 'strict';
+  for (const engine of SEARCH_ENGINES)
+    for (const name of engine.names) {
+      const level = engine.kind === 'video' ? video : safeSearch;
+      if (level === 'off') continue;
+      if (engine.strict !== null) {
+        if (host === name)
+          return { ...told, action: 'rewrite', reason: 'safe-search', target: engine[level] };
+        continue;
+      }
+      if (level !== 'strict' || !covers(name, host)) continue;
+      // opened only by what names this engine, or a part of it
+      const narrow = overrides.map((o) => ({ ...o, names: o.names.filter((n) => covers(name, n)) }));
+      const named = steps(model, lists, narrow, host, client, now);
+      if (named.reason === 'override') return named;
+      const narrowLists = (names: readonly string[]) => names.filter((n) => covers(name, n));
+      const bare: PolicyModel = {
+        ...model,
+        groups: Object.fromEntries(
+          Object.entries(model.groups).map(([at, g]) => [
+            at,
+            { ...g, allow: narrowLists(g.allow), deny: narrowLists(g.deny), default: 'block', ratings: {} },
+          ]),
+        ),
+        allow: narrowLists(model.allow),
+        deny: narrowLists(model.deny),
+      };
+      const local = steps(bare, {}, narrow, host, client, now);
+      if (local.reason === 'local-allow') return { ...local, until: soonest(told.until, local.until) };
+      return {
+        ...told,
+        action: 'block',
+        reason: 'safe-search',
+        category: 'search-unsafe',
+        list: null,
+        overrideId: null,
+        until: soonest(told.until, local.until),
+      };
+    }
+  return told;
+}
+
+function soonest(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? (a ?? b) : Math.min(a, b);
+}
+
+function steps(
   model: PolicyModel,
   lists: Record<string, ListSpec>,
   overrides: readonly Override[],
@@ -66,6 +134,7 @@ export function oracle(
     list: null,
     group: groupName,
     overrideId: null,
+    target: null,
     until: null,
     ...more,
   });
@@ -113,8 +182,12 @@ export function oracle(
         o.scope.groups.some((g) => chain.some(([name]) => name === g))),
   );
   const inForce = mine.filter((o) => o.from <= now && now < o.until).sort((a, b) => b.until - a.until);
-  if (inForce[0]) return tell('allow', 'override', { overrideId: inForce[0].id, until: inForce[0].until });
   const begins = Math.min(Infinity, ...mine.filter((o) => o.from > now).map((o) => o.from));
+  if (inForce[0])
+    return tell('allow', 'override', {
+      overrideId: inForce[0].id,
+      until: Math.min(inForce[0].until, begins),
+    });
   const ending = (at: number): number | null => (at === Infinity ? null : at);
   // 8
   for (const { allow, deny } of [...chain.map(([, g]) => g), model]) {
