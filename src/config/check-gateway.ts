@@ -1,12 +1,12 @@
 // What gateway.yaml must mean beyond its shape: two keys against each other, and list files that are really there.
-// It looks at the disk for list files, and at nothing else.
+// It looks at the disk for list files, and for the certificate by check-tls.ts.
 
 import { findListFiles } from './sources.ts';
 import { list, mapping, placedMeanings } from './raw.ts';
 import { GATEWAY_DEFAULTS } from './schema/defaults.ts';
-import { parseUpstreamEntry } from './upstreams.ts';
 import { parseListen } from './values.ts';
-import { isOurselves } from '../resolver/upstreams.ts';
+import { checkTls } from './check-tls.ts';
+import { checkUpstreams } from './check-upstreams.ts';
 import type { Finding, GatewayConfig, KeyPath, ListConfig } from './types.ts';
 
 /** The mistakes of meaning in gateway.yaml, and its lists with the files that hold them. */
@@ -18,6 +18,7 @@ export function checkGateway(
     ...checkListen(data),
     ...checkDns(config),
     ...checkUpstreams(data, config),
+    ...checkTls(data, config),
     ...checkLists(data, config.lists),
   ];
   const lists: ListConfig[] = [];
@@ -48,7 +49,7 @@ function checkListen(data: unknown): Finding[] {
   const findings: Finding[] = [];
   const taken = new Map<string, string>();
   const written = mapping(mapping(data)['listen']);
-  for (const part of ['dns', 'proxy', 'web'] as const) {
+  for (const part of ['dns', 'dot', 'doh', 'proxy', 'web'] as const) {
     for (const { value, index } of placedMeanings(written[part], parseListen, GATEWAY_DEFAULTS[part])) {
       if (value.port === 0) continue;
       const place = `${value.address} port ${value.port}`;
@@ -75,7 +76,9 @@ function checkDns(config: GatewayConfig): Finding[] {
       ),
     );
   }
-  const open = config.listen.dns.find(({ address }) => !isLoopback(address));
+  const open = [...config.listen.dns, ...config.listen.dot, ...config.listen.doh].find(
+    ({ address }) => !isLoopback(address),
+  );
   if (open && config.dns.serve.every((network) => isLoopback(network))) {
     findings.push(
       doubtful(
@@ -86,22 +89,6 @@ function checkDns(config: GatewayConfig): Finding[] {
     );
   }
   return findings;
-}
-
-/** A query that is sent to the gateway itself would go round for ever. */
-function checkUpstreams(data: unknown, config: GatewayConfig): Finding[] {
-  const dns = mapping(mapping(data)['dns']);
-  const check = (servers: unknown, path: KeyPath): Finding[] =>
-    placedMeanings(servers, parseUpstreamEntry, []).flatMap(({ value, index }) => {
-      if (value === 'system' || !isOurselves(value, config.listen.dns, [])) return [];
-      return [wrong([...path, index], 'this is the gateway itself', 'write the server that it should ask')];
-    });
-  return [
-    ...check(dns['upstreams'], ['dns', 'upstreams']),
-    ...Object.entries(mapping(dns['forward'])).flatMap(([name, servers]) =>
-      check(servers, ['dns', 'forward', name]),
-    ),
-  ];
 }
 
 function checkLists(data: unknown, lists: readonly ListConfig[]): Finding[] {

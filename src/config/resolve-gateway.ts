@@ -4,8 +4,9 @@
 import { dirname, resolve } from 'node:path';
 import { GATEWAY_DEFAULTS as D } from './schema/defaults.ts';
 import { LIST_FORMATS } from './schema/gateway.ts';
+import { PROXY_PROTOCOL_ON } from './schema/tls.ts';
 import { list, mapping, meaning, meanings, whole, word, type Raw } from './raw.ts';
-import { parseForwardUpstream, parseUpstreamEntry } from './upstreams.ts';
+import { parseBootstrap, parseForwardUpstream, parseUpstreamEntry } from './upstreams.ts';
 import {
   parseCacheSize,
   parseDuration,
@@ -20,7 +21,7 @@ import {
   parseV6,
   parseZone,
 } from './values.ts';
-import type { Upstream } from '../resolver/types.ts';
+import type { AnyUpstream } from '../resolver/types.ts';
 import type { DnsCacheSettings, GatewayConfig, ListConfig } from './types.ts';
 
 const duration = (value: unknown, fallback: string): number =>
@@ -52,12 +53,18 @@ export function resolveGateway(file: string, data: unknown, cores: number): Gate
     },
     listen: {
       dns: meanings(listen['dns'], parseListen, D.dns),
+      dot: meanings(listen['dot'], parseListen, D.dot),
+      doh: meanings(listen['doh'], parseListen, D.doh),
+      proxyProtocol: resolveProxyProtocol(mapping(listen['proxy_protocol'])),
       proxy: meanings(listen['proxy'], parseListen, D.proxy),
       web: meanings(listen['web'], parseListen, D.web),
     },
+    tls: resolveTls(file, mapping(top['tls']), meaning(shown['host'], parseName, null)),
     dns: {
       upstreams: meanings(dns['upstreams'], parseUpstreamEntry, D.upstreams),
       forward: resolveForward(mapping(dns['forward'])),
+      bootstrap: meanings(dns['bootstrap'], parseBootstrap),
+      upstreamCa: resolveFile(file, meaning(dns['upstream_ca'], parseText, null)),
       // the records need the hosts file: check-local-names.ts adds them
       local: { records: [], authoritative: meanings(dns['authoritative'], parseName, D.authoritative) },
       // `block: null` without quotes is YAML's own null
@@ -108,8 +115,25 @@ function resolveCache(cache: Raw): DnsCacheSettings {
   };
 }
 
-function resolveForward(forward: Raw): Record<string, Upstream[]> {
-  const found: [string, Upstream[]][] = [];
+function resolveTls(file: string, tls: Raw, publicHost: string | null): GatewayConfig['tls'] {
+  const cert = meaning(tls['cert'], parseText, '');
+  const key = meaning(tls['key'], parseText, '');
+  if (cert === '' || key === '') return null;
+  const path = (written: string): string => resolve(dirname(file), written);
+  return { cert: path(cert), key: path(key), host: meaning(tls['host'], parseName, publicHost) };
+}
+
+function resolveProxyProtocol({ from, on }: Raw): GatewayConfig['listen']['proxyProtocol'] {
+  const said = PROXY_PROTOCOL_ON.filter((word) => list(on).includes(word));
+  return { from: meanings(from, parseNetwork), on: said.length > 0 ? said : D.proxyProtocolOn };
+}
+
+function resolveFile(file: string, written: string | null): string | null {
+  return written === null ? null : resolve(dirname(file), written);
+}
+
+function resolveForward(forward: Raw): Record<string, AnyUpstream[]> {
+  const found: [string, AnyUpstream[]][] = [];
   for (const [name, servers] of Object.entries(forward)) {
     const canonical = meaning(name, parseName, null);
     if (canonical !== null) found.push([canonical, meanings(servers, parseForwardUpstream)]);

@@ -4,7 +4,7 @@
 import type { ListSource } from '../blocklist/types.ts';
 import type { PolicyModel } from '../policy/types.ts';
 import type { LocalRecord } from '../resolver/local-record.ts';
-import type { Upstream } from '../resolver/types.ts';
+import type { AnyUpstream, Upstream } from '../resolver/types.ts';
 
 /** A place to listen: an address without brackets and a port, 0 for any free one. */
 export type ListenAddress = { readonly address: string; readonly port: number };
@@ -38,14 +38,27 @@ export type GatewayConfig = {
   };
   readonly listen: {
     readonly dns: readonly ListenAddress[];
+    readonly dot: readonly ListenAddress[];
+    readonly doh: readonly ListenAddress[];
+    /** forwarders that pass on clients' addresses, and where; none when `from` is empty */
+    readonly proxyProtocol: {
+      readonly from: readonly string[];
+      readonly on: readonly ('dns-tcp' | 'dot' | 'doh')[];
+    };
     readonly proxy: readonly ListenAddress[];
     readonly web: readonly ListenAddress[];
   };
+  /** absolute paths; null when there is none */
+  readonly tls: { readonly cert: string; readonly key: string; readonly host: string | null } | null;
   readonly dns: {
     /** `system` stands for the servers that the machine itself uses */
-    readonly upstreams: readonly ('system' | Upstream)[];
+    readonly upstreams: readonly ('system' | AnyUpstream)[];
     /** canonical name to the upstreams of that name and all below it */
-    readonly forward: Readonly<Record<string, readonly Upstream[]>>;
+    readonly forward: Readonly<Record<string, readonly AnyUpstream[]>>;
+    /** who is asked where the host of an encrypted upstream is; none for the plain ones of `upstreams` */
+    readonly bootstrap: readonly Upstream[];
+    /** absolute path of a file of further authorities */
+    readonly upstreamCa: string | null;
     /** the school's own names, and the names below which there is nothing else */
     readonly local: { readonly records: readonly FileRecord[]; readonly authoritative: readonly string[] };
     readonly block: 'nxdomain' | 'null' | 'page';

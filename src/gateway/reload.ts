@@ -10,6 +10,7 @@ import type { ListKeeper } from '../workers/list-keeper.ts';
 import type { Pool } from '../workers/pool.ts';
 import { load, type Loaded } from './load.ts';
 import { localAuthor, type Records } from './open-records.ts';
+import type { CertificateWatch } from './watch-certificate.ts';
 
 /** What is settled at start: the log says so when one of them was edited. */
 const AT_START = ['listen', 'workers', 'audit', 'web', 'metrics', 'school'] as const;
@@ -34,6 +35,7 @@ export function createReload(deps: {
   readonly writer: AuditWriter;
   readonly lists: ListKeeper;
   readonly collector: Collector;
+  readonly certificate: CertificateWatch;
 }): Reload {
   const { log, engine, records, pool, lists } = deps;
   let loaded = deps.first;
@@ -76,6 +78,7 @@ export function createReload(deps: {
     loaded = next;
     problem = null;
     deps.collector.soon();
+    deps.certificate.look();
     deps.writer.pump();
     const good = await lists.refresh(next.config.lists);
     const { policy: policyGeneration, index: indexGeneration } = engine.generations;

@@ -1,5 +1,6 @@
 // Runs the whole gateway: wires the rooms and the threads, reloads on request, takes all down in order.
 
+import { randomBytes } from 'node:crypto';
 import type net from 'node:net';
 import { join } from 'node:path';
 import { pino, type Logger } from 'pino';
@@ -22,6 +23,7 @@ import { openApp } from './open-app.ts';
 import { localAuthor, openRecords } from './open-records.ts';
 import { createReload } from './reload.ts';
 import { settlePorts } from './settle-ports.ts';
+import { createCertificateWatch } from './watch-certificate.ts';
 
 export type ServedGateway = {
   /** reads the files again; on a mistake it is logged and all stays as it was */
@@ -41,6 +43,9 @@ const AUDIT_STOP_MS = 1_500;
 
 /** The data threads' specifications, each with a ring of its own for the audit writer. */
 function dataThreads(config: GatewayConfig, listening: Listening) {
+  const { dot, doh } = listening;
+  const { proxyProtocol } = config.listen;
+  const streams = { dot, doh, proxyProtocol, ticketKeys: randomBytes(48) };
   return (['dns', 'proxy'] as const).flatMap((kind) =>
     Array.from({ length: config.workers[kind] }, (_, n) => ({
       name: `${kind}-${n}`,
@@ -48,6 +53,7 @@ function dataThreads(config: GatewayConfig, listening: Listening) {
       n,
       entry: new URL(`../workers/${kind}-thread.ts`, import.meta.url),
       listen: listening[kind],
+      streams,
       ring: createRingMemory(RING_BYTES),
       limits: { maxOldGenerationSizeMb: kind === 'dns' ? 192 : 256, maxYoungGenerationSizeMb: 8 },
     })),
@@ -175,13 +181,14 @@ async function start(
       records: { records: records.localRecords.current(), authoritative: config.dns.local.authoritative },
     },
     threads: (inForce) =>
-      threads.map(({ name, kind, n, entry, listen, ring, limits }) => ({
+      threads.map(({ name, kind, n, entry, listen, streams, ring, limits }) => ({
         name,
         entry,
         limits,
         start: () => ({
           name,
           listen,
+          streams,
           sockets: kind === 'dns' ? sockets.ofThread(n) : null,
           ring,
           spillDir,
@@ -214,6 +221,13 @@ async function start(
 
   const sweep = setInterval(() => records.sessions.sweep(), SWEEP_MS);
   undo.push(() => clearInterval(sweep));
+  const certificate = createCertificateWatch({
+    log,
+    tls: () => dataPool.inForce().settings.tls,
+    now: Date.now,
+  });
+  certificate.look();
+  undo.push(() => certificate.stop());
   const reader = createReader({ file: join(dataDir, 'audit.db') });
   undo.push(() => reader.close());
   const local = new WeakSet<net.Socket>();
@@ -229,8 +243,15 @@ async function start(
     writer,
     lists,
     collector,
+    certificate,
   });
-  const metrics = createMetrics({ pool: dataPool, writer, lists, configProblem: reloads.problem });
+  const metrics = createMetrics({
+    pool: dataPool,
+    writer,
+    lists,
+    configProblem: reloads.problem,
+    now: Date.now,
+  });
   const app = await openApp({
     config,
     records,
@@ -279,6 +300,8 @@ async function start(
   log.info(
     {
       dns: listening.dns.map(text),
+      dot: listening.dot.map(text),
+      doh: listening.doh.map(text),
       udp: udp.kind,
       proxy: listening.proxy.map(text),
       web: listening.web.map(text),

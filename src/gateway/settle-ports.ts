@@ -9,9 +9,17 @@ export async function settlePorts(config: GatewayConfig): Promise<Listening> {
   const dns = [];
   for (const endpoint of config.listen.dns.flatMap(expandWildcard))
     dns.push(await probeEndpoint(endpoint, ['udp', 'tcp']));
-  const proxy = [];
-  for (const endpoint of config.listen.proxy) proxy.push(await probeEndpoint(endpoint, ['tcp']));
-  const web = [];
-  for (const endpoint of config.listen.web) web.push(await probeEndpoint(endpoint, ['tcp']));
-  return { dns, proxy, web };
+  const settle = async (endpoints: GatewayConfig['listen']['dot']) => {
+    const settled = [];
+    for (const endpoint of endpoints) settled.push(await probeEndpoint(endpoint, ['tcp']));
+    return settled;
+  };
+  const { listen } = config;
+  return {
+    dns,
+    dot: await settle(listen.dot),
+    doh: await settle(listen.doh),
+    proxy: await settle(listen.proxy),
+    web: await settle(listen.web),
+  };
 }

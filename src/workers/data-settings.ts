@@ -1,15 +1,18 @@
 // From the configuration to what the data threads act on: upstreams looked up, own addresses known, loops refused.
 
 import { readFileSync } from 'node:fs';
+import { readCertificate } from '../config/certificate.ts';
 import type { GatewayConfig } from '../config/types.ts';
 import { isOurselves, systemUpstreams, upstreamText } from '../resolver/upstreams.ts';
-import type { Upstream } from '../resolver/types.ts';
+import type { AnyUpstream, Upstream } from '../resolver/types.ts';
 import type { DataSettings, Endpoint } from './messages.ts';
 import { interfaceAddresses } from './own-addresses.ts';
 
 /** The endpoints the gateway really listens on, after port 0 was settled. */
 export type Listening = {
   readonly dns: readonly Endpoint[];
+  readonly dot: readonly Endpoint[];
+  readonly doh: readonly Endpoint[];
   readonly proxy: readonly Endpoint[];
   readonly web: readonly Endpoint[];
 };
@@ -24,16 +27,25 @@ function readSystemUpstreams(): Upstream[] {
   }
 }
 
+/** Read anew at each reload. @throws Error when it cannot be shown: those in force stay then */
+function readTls({ tls, listen }: GatewayConfig): DataSettings['tls'] {
+  if (tls === null || listen.dot.length + listen.doh.length === 0) return null;
+  const read = readCertificate(tls.cert, tls.key);
+  if (!read.ok) throw new Error(`tls.${read.part}: ${read.problem}, ${read.advice}`);
+  return { ...read.value, host: tls.host };
+}
+
 /** @throws Error when an upstream is the gateway itself, naming it */
 export function toDataSettings(config: GatewayConfig, listening: Listening): DataSettings {
   const local = interfaceAddresses();
-  const refuseLoop = (upstream: Upstream, from: string): Upstream => {
-    if (!isOurselves(upstream, listening.dns, local)) return upstream;
+  const answering = [...listening.dns, ...listening.dot, ...listening.doh];
+  const refuseLoop = <T extends AnyUpstream>(upstream: T, from: string): T => {
+    if (!isOurselves(upstream, answering, local)) return upstream;
     throw new Error(
       `upstream ${upstreamText(upstream)} (${from}) is this gateway itself: name the provider's or another resolver under dns.upstreams`,
     );
   };
-  const upstreams = config.dns.upstreams.flatMap((upstream) =>
+  const upstreams = config.dns.upstreams.flatMap((upstream): AnyUpstream[] =>
     upstream === 'system'
       ? readSystemUpstreams().map((found) => refuseLoop(found, RESOLV_CONF))
       : [refuseLoop(upstream, 'dns.upstreams')],
@@ -45,10 +57,12 @@ export function toDataSettings(config: GatewayConfig, listening: Listening): Dat
     ]),
   );
   const { host, v4, v6 } = config.web.public;
-  const everywhere = [...listening.dns, ...listening.proxy, ...listening.web];
+  const everywhere = [...answering, ...listening.proxy, ...listening.web];
   return {
     upstreams,
     forward,
+    bootstrap: config.dns.bootstrap.map((upstream) => refuseLoop(upstream, 'dns.bootstrap')),
+    upstreamCa: config.dns.upstreamCa === null ? null : readFileSync(config.dns.upstreamCa, 'utf8'),
     block: config.dns.block,
     page: { v4, v6 },
     serve: config.dns.serve,
@@ -64,6 +78,7 @@ export function toDataSettings(config: GatewayConfig, listening: Listening): Dat
       ],
       ports: [...new Set(everywhere.map(({ port }) => port))],
     },
+    tls: readTls(config),
     school: { name: config.school.name, language: config.school.language },
     publicUrl: host === null ? null : `http://${host}:${listening.web[0]!.port}`,
   };

@@ -57,7 +57,10 @@ await runDataThread(async ({ start, engine, note, now, log }) => {
     start.listen.map((endpoint, n) => udp.openServer(n, { ...endpoint, handler: current, log })),
   );
   const streams = await openThreadStreams(start, { handler: current, log });
-  const { servers } = streams;
+  const servers = Object.values(streams.servers).flat();
+
+  const { tls: _tls, ...first } = start.inForce.settings;
+  let settings = JSON.stringify(first);
 
   return {
     async updated(update) {
@@ -67,6 +70,12 @@ await runDataThread(async ({ start, engine, note, now, log }) => {
         handler.setLocal(local);
       }
       if (update.kind !== 'settings') return;
+      const { tls, ...others } = update.settings;
+      streams.renew(tls);
+      // A new certificate is no reason to forget what is cached.
+      const before = settings;
+      settings = JSON.stringify(others);
+      if (settings === before) return;
       const old = exchanges;
       exchanges = [];
       handler = createHandler(update.settings);
@@ -80,6 +89,8 @@ await runDataThread(async ({ start, engine, note, now, log }) => {
         }
       }
       for (const [name, value] of Object.entries(totals(datagrams))) stats[`udp_${name}`] = value;
+      for (const [kind, of] of Object.entries(streams.servers))
+        for (const [name, value] of Object.entries(totals(of))) stats[`${kind}_${name}`] = value;
       return stats;
     },
     async drain() {

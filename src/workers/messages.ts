@@ -2,26 +2,34 @@
 
 import type { EventFilter } from '../audit/search.ts';
 import type { StoreSettings } from '../audit/store.ts';
+import type { Certificate } from '../config/certificate.ts';
+import type { GatewayConfig } from '../config/types.ts';
 import type { DnsSettings } from '../dns/types.ts';
 import type { ListReport } from '../blocklist/parse-list.ts';
 import type { ListSource, Seed } from '../blocklist/types.ts';
 import type { Override, PolicyModel } from '../policy/types.ts';
 import type { LocalData } from '../resolver/local-record.ts';
-import type { Upstream } from '../resolver/types.ts';
+import type { AnyUpstream, Upstream } from '../resolver/types.ts';
 import type { OutboxRow } from '../state/outbox.ts';
 
 export type Endpoint = { readonly address: string; readonly port: number };
 
 /** The settings of gateway.yaml that the data threads act on; replaced whole on a reload. */
 export type DataSettings = {
-  readonly upstreams: readonly Upstream[];
-  readonly forward: Readonly<Record<string, readonly Upstream[]>>;
+  readonly upstreams: readonly AnyUpstream[];
+  readonly forward: Readonly<Record<string, readonly AnyUpstream[]>>;
+  /** who is asked where the host of an encrypted upstream is; none for the plain ones of `upstreams` */
+  readonly bootstrap: readonly Upstream[];
+  /** further authorities that encrypted upstreams may be signed by, as PEM text */
+  readonly upstreamCa: string | null;
   readonly block: 'nxdomain' | 'null' | 'page';
   readonly page: { readonly v4: string | null; readonly v6: string | null };
   readonly serve: readonly string[];
   readonly rateLimit: { readonly qps: number; readonly exempt: readonly string[] };
   readonly cache: DnsSettings['cache'];
   readonly tunnel: DnsSettings['tunnel'];
+  /** what DoT and DoH show; null when neither is offered */
+  readonly tls: (Certificate & { readonly host: string | null }) | null;
   readonly connectPorts: readonly number[] | 'any';
   readonly allowPrivate: readonly string[];
   /** where the gateway itself listens, so that nobody is led back into it */
@@ -58,9 +66,19 @@ export type Update =
 /** Sockets that belong to main: a descriptor for each endpoint, and where the thread keeps those it opens by itself. */
 export type ThreadSockets = { readonly fds: readonly number[]; readonly table: SharedArrayBuffer };
 
+/** What a DNS thread needs for streams beyond plain TCP on the addresses of UDP. */
+export type StreamStart = {
+  readonly dot: readonly Endpoint[];
+  readonly doh: readonly Endpoint[];
+  readonly proxyProtocol: GatewayConfig['listen']['proxyProtocol'];
+  /** the same for all threads, so that each can resume the others' TLS sessions */
+  readonly ticketKeys: Uint8Array;
+};
+
 export type DataThreadStart = {
   readonly name: string;
   readonly listen: readonly Endpoint[];
+  readonly streams: StreamStart;
   /** null when the thread opens its own */
   readonly sockets: ThreadSockets | null;
   readonly ring: SharedArrayBuffer;

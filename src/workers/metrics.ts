@@ -3,6 +3,7 @@
 
 import type { Gauge, Registry } from 'prom-client';
 import type { AuditWriter } from './audit-writer.ts';
+import { certificateCheck } from './certificate-check.ts';
 import type { ListKeeper } from './list-keeper.ts';
 import type { Pool } from './pool.ts';
 
@@ -28,6 +29,7 @@ export function createMetrics(deps: {
   readonly lists: Pick<ListKeeper, 'state'>;
   /** why the last reload was refused, or null */
   readonly configProblem: () => string | null;
+  readonly now: () => number;
 }): Metrics {
   const { pool, writer, lists } = deps;
   let made:
@@ -77,7 +79,9 @@ export function createMetrics(deps: {
       const { names, lists: count, problems, building, sealed } = lists.state();
       const threads = pool.health();
       const dead = threads.filter(({ alive }) => !alive).map(({ thread }) => thread);
-      const upstreams = pool.inForce().settings.upstreams.length;
+      const { settings } = pool.inForce();
+      const upstreams = settings.upstreams.length;
+      const certificate = certificateCheck(settings.tls, deps.now());
       return {
         lists: {
           ok: names > 0 && problems.length === 0,
@@ -95,6 +99,7 @@ export function createMetrics(deps: {
           ok: deps.configProblem() === null,
           detail: deps.configProblem() ?? 'in force as written at the last reload',
         },
+        ...(certificate === null ? {} : { certificate }),
         audit: auditCheck(),
         upstreams: {
           ok: upstreams > 0,

@@ -27,6 +27,8 @@ export type TestGateway = {
   readonly configFile: string;
   readonly policyFile: string;
   dns: number;
+  dot: number;
+  doh: number;
   proxy: number;
   web: number;
   readonly log: LogLine[];
@@ -137,6 +139,8 @@ export async function startGateway(options: {
     configFile,
     policyFile,
     dns: 0,
+    dot: 0,
+    doh: 0,
     proxy: 0,
     web: 0,
     log: [],
@@ -183,8 +187,10 @@ export async function startGateway(options: {
       });
       const ready = await Promise.race([gateway.waitForLog((line) => line.msg === 'ready'), died]);
       died.catch(() => {});
-      const port = (key: string): number => Number((ready[key] as string[])[0]!.split(':').at(-1));
+      const port = (key: string): number => Number((ready[key] as string[])[0]?.split(':').at(-1) ?? 0);
       gateway.dns = port('dns');
+      gateway.dot = port('dot');
+      gateway.doh = port('doh');
       gateway.proxy = port('proxy');
       gateway.web = port('web');
     },

@@ -17,12 +17,13 @@ function bench() {
       ({
         policy: { generation: 4 },
         overrides: { list: [] },
-        settings: { upstreams } as unknown as DataSettings,
+        settings: { upstreams, tls: null } as unknown as DataSettings,
       }) as unknown as InForce,
   } as unknown as Pool;
   const config: { problem: string | null } = { problem: null };
   const metrics = createMetrics({
     configProblem: () => config.problem,
+    now: () => 0,
     pool,
     writer: { stats: () => writer, alive: () => true, restarts: () => 0 },
     lists: {

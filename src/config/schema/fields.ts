@@ -11,6 +11,14 @@ export const listen = (says: string, fallback: readonly string[]) =>
     fallback,
   });
 
+/** Where to listen for what is off unless it is asked for. */
+export const extraListen = (says: string, example: string) =>
+  optional(z.array(textOf(parseListen)), {
+    says,
+    write: `write a list of addresses with ports, for example ["${example}"]`,
+    fallback: [],
+  });
+
 export const networks = (says: string, fallback: readonly string[]) =>
   optional(z.array(textOf(parseNetwork)), {
     says,

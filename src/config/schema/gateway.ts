@@ -4,8 +4,9 @@
 import { z } from 'zod';
 import { GATEWAY_DEFAULTS as D } from './defaults.ts';
 import { dns } from './dns.ts';
-import { listen, networks } from './fields.ts';
+import { extraListen, listen, networks } from './fields.ts';
 import { optional, required, textOf } from './keys.ts';
+import { proxyProtocol, tls } from './tls.ts';
 import {
   parseDuration,
   parseIdentifier,
@@ -100,6 +101,15 @@ export const gatewaySchema = z.strictObject({
   listen: optional(
     z.strictObject({
       dns: listen('DNS, over UDP and TCP.', D.dns),
+      dot: extraListen('DNS over TLS. Needs `tls`.', '0.0.0.0:853'),
+      doh: extraListen(
+        'DNS over HTTPS, under the path `/dns-query`, or `/dns-query/<id>` for a device with a client id. Needs `tls`.',
+        '0.0.0.0:8443',
+      ),
+      proxy_protocol: optional(proxyProtocol, {
+        says: 'Forwarders that pass on the address of the client by the PROXY protocol. Left out: none.',
+        write: 'write { from: ["10.0.0.5"], on: [dot, doh] }',
+      }),
       proxy: listen('The web proxy.', D.proxy),
       web: listen('The web part: API, health and metrics.', D.web),
     }),
@@ -108,6 +118,10 @@ export const gatewaySchema = z.strictObject({
       write: 'write { dns: [...], proxy: [...], web: [...] }',
     },
   ),
+  tls: optional(tls, {
+    says: 'The certificate for DNS over TLS and HTTPS.',
+    write: 'write { cert: gateway.crt, key: gateway.key, host: gateway.example.sch.uk }',
+  }),
   dns: optional(dns, { says: 'The DNS part.', write: 'write { upstreams: [system] }' }),
   proxy: optional(
     z.strictObject({
@@ -201,7 +215,5 @@ export const gatewaySchema = z.strictObject({
 /** Keys that a reader of the documentation may try, and why they are refused. */
 export const GATEWAY_LATER: Readonly<Record<string, string>> = {
   'blocklists[].refresh': 'lists are not fetched in this version: save the list as a file and leave this out',
-  'listen.dot': 'DNS over TLS is not in this version: leave this out',
-  'listen.doh': 'DNS over HTTPS is not in this version: leave this out',
   'listen.transparent': 'the transparent proxy is not in this version: leave this out',
 };
