@@ -1,5 +1,5 @@
 // Measures the DNS path over loopback: a server process with the real engine over a million made-up names, loaded in a closed
-// loop by this process, beside a plain `dgram` echo in the same run. Run as `node bench/dns-load.ts [--json]`.
+// loop by this process, by `dgram` and in batches, beside a plain `dgram` echo in the same run. Run as `node bench/dns-load.ts [--json]`.
 
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
@@ -10,11 +10,15 @@ import { fileURLToPath } from 'node:url';
 import { createIndexBuilder } from '../src/blocklist/build-index.ts';
 import { openIndex } from '../src/blocklist/open-index.ts';
 import { createDnsHandler } from '../src/dns/handle.ts';
+import { openDnsUdpBatch } from '../src/dns/udp-batch.ts';
 import { openDnsUdpDgram } from '../src/dns/udp-dgram.ts';
 import { createEngine } from '../src/policy/engine.ts';
 import type { PolicyModel } from '../src/policy/types.ts';
 import { createExchange } from '../src/resolver/exchange.ts';
 import { createRandomIds } from '../src/resolver/random-ids.ts';
+import { createBatchedPools } from '../src/resolver/udp-pool-batched.ts';
+import { loadLibc } from '../src/udp/libc.ts';
+import { createTurn } from '../src/udp/turn.ts';
 import { tableOf } from './rows.ts';
 import type { BenchRow } from './rows.ts';
 
@@ -79,7 +83,12 @@ async function runUpstream(): Promise<{ port: number; handled: () => number }> {
   return { port: socket.address().port, handled: () => handled };
 }
 
-async function runGateway(upstreamPort: number): Promise<{ port: number; handled: () => number }> {
+async function runGateway(
+  upstreamPort: number,
+  batched: boolean,
+): Promise<{ port: number; handled: () => number }> {
+  const libc = await loadLibc();
+  const turn = createTurn();
   const builder = createIndexBuilder({ seed: SEED, toAscii: (text) => text, isPublicSuffix: () => false });
   const lines = function* (): Iterable<string> {
     for (let i = 0; i < NAMES; i++) yield blockedName(i);
@@ -115,8 +124,11 @@ async function runGateway(upstreamPort: number): Promise<{ port: number; handled
       upstreams: [{ address: HOST, port: upstreamPort }],
       now: Date.now,
       randomId: createRandomIds(),
+      ...(batched
+        ? { createPool: createBatchedPools({ libc, turn, descriptors: { opened() {}, closed() {} } }) }
+        : {}),
     }),
-    record: () => handled++,
+    note: () => handled++,
     now: Date.now,
     settings: {
       block: 'nxdomain',
@@ -125,9 +137,13 @@ async function runGateway(upstreamPort: number): Promise<{ port: number; handled
       rateLimit: { qps: 0, exempt: [] },
       forward: {},
       allowPrivate: [],
+      local: { records: [], authoritative: [] },
+      cache: { maxBytes: 32e6, leastTtl: 0, mostTtl: 86_400, staleMs: 86_400_000, prefetch: true },
+      tunnel: { action: 'off', exempt: [] },
     },
   });
-  const server = await openDnsUdpDgram({ address: HOST, port: 0, handler });
+  const at = { address: HOST, port: 0, handler };
+  const server = batched ? openDnsUdpBatch({ ...at, libc, turn }) : await openDnsUdpDgram(at);
   return { port: server.port, handled: () => handled };
 }
 
@@ -136,7 +152,7 @@ async function runChild(role: string, upstreamPort: number): Promise<void> {
     ? runEcho()
     : role === 'upstream'
       ? runUpstream()
-      : runGateway(upstreamPort));
+      : runGateway(upstreamPort, role === 'batched'));
   process.on('disconnect', () => process.exit(0));
   process.on('message', () => {
     const { user, system } = process.cpuUsage();
@@ -218,26 +234,36 @@ function cycle(packets: readonly Buffer[]): () => Buffer {
   };
 }
 
-/** A row for each kind of query, and the echo beside them; about 15 seconds. */
+/** A row for each kind of query, and the echo beside them; about 25 seconds. */
 export async function measureDns(): Promise<BenchRow[]> {
   const upstream = await startChild('upstream');
   const children = [upstream];
   try {
     const echo = await startChild('echo');
     children.push(echo);
-    const gateway = await startChild('gateway', upstream.port);
-    children.push(gateway);
+    const dgram = await startChild('dgram', upstream.port);
+    children.push(dgram);
+    const batched = await startChild('batched', upstream.port);
+    children.push(batched);
     const blocked = Array.from({ length: 20_000 }, (_, i) => queryOf(blockedName((i * 49_999) % NAMES)));
     const allowed = Array.from({ length: ALLOWED }, (_, i) => queryOf(allowedName(i)));
     const mixed = allowed.map((packet, i) => (i % 5 === 0 ? (blocked[i] as Buffer) : packet));
     let fresh = 0;
-    return [
-      await measure('dns: plain dgram echo', echo, cycle(blocked)),
-      await measure('dns: blocked', gateway, cycle(blocked)),
-      await measure('dns: cached', gateway, cycle(allowed)),
-      await measure('dns: mixed, 20 % blocked', gateway, cycle(mixed)),
-      await measure('dns: miss, asked upstream', gateway, () => queryOf(`m${fresh++}.miss.example`)),
-    ];
+    const rows = [await measure('dns: plain dgram echo', echo, cycle(blocked))];
+    for (const [how, gateway] of [
+      ['dgram', dgram],
+      ['batched', batched],
+    ] as const) {
+      rows.push(
+        await measure(`dns, ${how}: blocked`, gateway, cycle(blocked)),
+        await measure(`dns, ${how}: cached`, gateway, cycle(allowed)),
+        await measure(`dns, ${how}: mixed, 20 % blocked`, gateway, cycle(mixed)),
+        await measure(`dns, ${how}: miss, asked upstream`, gateway, () =>
+          queryOf(`m${fresh++}.miss.example`),
+        ),
+      );
+    }
+    return rows;
   } finally {
     for (const child of children) child.process.disconnect();
   }

@@ -58,7 +58,7 @@ writeFileSync(
 );
 const root = fileURLToPath(new URL('..', import.meta.url));
 const cache = join(root, 'node_modules/.cache/schoolgate');
-execve(
+execve?.(
   process.execPath,
   [
     process.execPath,
