@@ -86,7 +86,7 @@ export function createTracer(scene: Scene, group: Group, host: string, now: numb
         2,
         CIRCUMVENTION[at]?.kind === 'canary'
           ? `${CIRCUMVENTION[at].name} tells software to leave its own resolver or relay off. It is blocked for every group.`
-          : `${CIRCUMVENTION[at]?.name} is a ${CIRCUMVENTION[at]?.kind} that gets round the filter, and ${group.name} may not use it.`,
+          : `${CIRCUMVENTION[at]?.name} is a ${CIRCUMVENTION[at]?.kind === 'cover' ? 'name over other names' : CIRCUMVENTION[at]?.kind} that gets round the filter, and ${group.name} may not use it.`,
       ),
     connectionPassed: (byAddress: boolean) =>
       passed(
