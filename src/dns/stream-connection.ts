@@ -156,4 +156,6 @@ export function serveStream(deps: {
     ended = true;
     goOn();
   });
+  // It was paused while a forwarder's header was read.
+  socket.resume();
 }
