@@ -2,7 +2,7 @@
 // Layout: version, channel|action|more, reason, rating, 48-bit time, six varints, thirteen length-prefixed strings.
 
 import type { Action, Channel, Decision, RatingKind, Reason } from '../policy/types.ts';
-import { readUtf8, writeUtf8 } from './utf8.ts';
+import { readUtf8, writeUtf8, type TextReader } from './utf8.ts';
 
 /** A decision as the writer takes it: flat, one field per column of the `events` view. Times are UTC ms. */
 export type DecodedDecision = {
@@ -148,8 +148,16 @@ export function encodeDecision(d: Decision, into: Uint8Array, offset: number): n
   return pos <= into.length ? pos - offset : -1;
 }
 
-/** Reads the event that fills bytes[offset, offset + length) exactly; null for anything else. Never throws. */
-export function decodeDecision(bytes: Uint8Array, offset: number, length: number): DecodedDecision | null {
+/**
+ * Reads the event that fills bytes[offset, offset + length) exactly; null for anything else. Never throws. `text` is for
+ * whoever reads many.
+ */
+export function decodeDecision(
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+  text: TextReader = readUtf8,
+): DecodedDecision | null {
   if (!(offset >= 0 && length >= HEAD && length <= MAX_EVENT_BYTES && offset + length <= bytes.length)) {
     return null;
   }
@@ -163,7 +171,7 @@ export function decodeDecision(bytes: Uint8Array, offset: number, length: number
   if (!channel || !action || !reason || rating === undefined) return null;
   const low = bytes[offset + 4]! | (bytes[offset + 5]! << 8) | (bytes[offset + 6]! << 16);
   const high = bytes[offset + 7]! | (bytes[offset + 8]! << 8) | (bytes[offset + 9]! << 16);
-  const cursor: Cursor = { bytes, pos: offset + HEAD, end: offset + length, bad: false };
+  const cursor: Cursor = { bytes, pos: offset + HEAD, end: offset + length, text, bad: false };
   const policyGeneration = readNumber(cursor);
   const indexGeneration = readNumber(cursor);
   const bytesIn = readNumber(cursor);
@@ -234,7 +242,13 @@ export function withMore(
   };
 }
 
-type Cursor = { readonly bytes: Uint8Array; pos: number; readonly end: number; bad: boolean };
+type Cursor = {
+  readonly bytes: Uint8Array;
+  pos: number;
+  readonly end: number;
+  readonly text: TextReader;
+  bad: boolean;
+};
 
 /** Seven bits a byte, low first, at most eight bytes (2^53). What is not a positive number is written as 0. */
 function writeNumber(value: number, into: Uint8Array, at: number): number {
@@ -308,5 +322,5 @@ function readText(cursor: Cursor, limit: number): string | null {
     return null;
   }
   cursor.pos = end;
-  return readUtf8(cursor.bytes, at + 2, end);
+  return cursor.text(cursor.bytes, at + 2, end);
 }

@@ -62,6 +62,34 @@ export function readUtf8(bytes: Uint8Array, from: number, to: number): string {
   return text;
 }
 
+/** Gives the text of bytes[from, to) as `readUtf8` does. */
+export type TextReader = (bytes: Uint8Array, from: number, to: number) => string;
+
+/** Longest text remembered, in bytes. */
+const REMEMBERED = 64;
+
+/** A reader that gives the same string again for texts it met lately: of events that follow each other most are the same. */
+export function createTextReader(slots = 4096): TextReader {
+  const texts: string[] = new Array<string>(slots).fill('');
+  return (bytes, from, to) => {
+    const length = to - from;
+    if (length > REMEMBERED) return readUtf8(bytes, from, to);
+    let hash = length;
+    for (let i = from; i < to; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
+    const slot = (hash ^ (hash >>> 15)) & (slots - 1);
+    const held = texts[slot]!;
+    if (held.length === length) {
+      let i = 0;
+      while (i < length && held.charCodeAt(i) === bytes[from + i]) i++;
+      // Only plain ASCII can be equal here: every other character takes more than the one byte.
+      if (i === length) return held;
+    }
+    const text = readUtf8(bytes, from, to);
+    if (text.length === length) texts[slot] = text;
+    return text;
+  };
+}
+
 function readWide(bytes: Uint8Array, from: number, to: number): string {
   let text = '';
   let i = from;

@@ -3,6 +3,7 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { decodeDecision, withMore, type DecodedDecision } from '../audit/event.ts';
+import { createTextReader } from '../audit/utf8.ts';
 import { openStore } from '../audit/store.ts';
 import type { AuditThreadStart, FromAuditWriter, ToAuditWriter } from './messages.ts';
 import { heapStats } from './heap-stats.ts';
@@ -25,6 +26,7 @@ const rings = start.rings.map((memory, n) => {
   const source = `ring ${n}`;
   return { source, ring: openRingConsumer(memory, { after: store.markOf(source) }) };
 });
+const readText = createTextReader();
 let undecodable = 0;
 
 function takeBatch(): number {
@@ -32,7 +34,7 @@ function takeBatch(): number {
   const marks: Record<string, string> = {};
   for (const { source, ring } of rings) {
     const taken = ring.drain(BATCH_EVENTS - batch.length, (bytes, offset, length, added) => {
-      const decision = decodeDecision(bytes, offset, length);
+      const decision = decodeDecision(bytes, offset, length, readText);
       if (decision === null) undecodable += 1;
       else batch.push(added === null ? decision : withMore(decision, added));
     });

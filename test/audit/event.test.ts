@@ -3,6 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeDecision, encodeDecision, MAX_EVENT_BYTES, mustKeep } from '../../src/audit/event.ts';
+import { createTextReader, readUtf8 } from '../../src/audit/utf8.ts';
 import type { Action, Channel, RatingKind, Reason } from '../../src/policy/types.ts';
 import { block, byOverride, decisionOf, visit } from './fixture.ts';
 
@@ -60,6 +61,9 @@ const anyEvent = fc
   })
   .map((event) => (event.more ? { ...event, count: 0 } : event));
 
+// A table of four, so that texts keep pushing each other out.
+const readText = createTextReader(4);
+
 describe('event codec', () => {
   it('gives back every decision, at any offset', () => {
     fc.assert(
@@ -68,6 +72,7 @@ describe('event codec', () => {
         const length = encodeDecision(decisionOf(event), bytes, offset);
         expect(length).toBeGreaterThan(0);
         expect(decodeDecision(bytes, offset, length)).toEqual(event);
+        expect(decodeDecision(bytes, offset, length, readText)).toEqual(event);
       }),
       { numRuns: 500 },
     );
@@ -93,6 +98,16 @@ describe('event codec', () => {
       const old = Uint8Array.from([1, ...bytes.subarray(1, at), ...bytes.subarray(at + 1, length)]);
       expect(decodeDecision(old, 0, old.length)).toEqual(event);
     }
+  });
+
+  it('a reader that remembers texts reads any bytes as one that does not', () => {
+    const remembering = createTextReader(2);
+    fc.assert(
+      fc.property(fc.array(fc.uint8Array({ maxLength: 3 }), { maxLength: 40 }), (list) => {
+        for (const bytes of list)
+          expect(remembering(bytes, 0, bytes.length)).toBe(readUtf8(bytes, 0, bytes.length));
+      }),
+    );
   });
 
   it('cuts off what is too long and keeps the rest', () => {
