@@ -52,6 +52,9 @@ export function createEngine(deps: { seed: Seed; onError?: (error: unknown) => v
   const matches = createMatches();
   const memo = createDecisionMemo();
   let epoch = 0;
+  // whoever asks, mostly asks again
+  let lastClient: Client | null = null;
+  let lastProfile = 0;
   const bare = new Map<string, Verdict>();
 
   function putInForce(nextPolicy: CompiledPolicy | null, nextIndex: BlockIndex | null): void {
@@ -143,6 +146,7 @@ export function createEngine(deps: { seed: Seed; onError?: (error: unknown) => v
   function changed(): void {
     epoch++;
     memo.forget();
+    lastClient = null;
   }
 
   function hostVerdict(
@@ -244,7 +248,11 @@ export function createEngine(deps: { seed: Seed; onError?: (error: unknown) => v
     },
     decideWire(packet, nameOffset, client, now) {
       if (hash(packet, nameOffset) < 0 && current !== null) return refuse(client, 'malformed');
-      return decideHashed(memo.profile(client), client, now);
+      if (client !== lastClient) {
+        lastClient = client;
+        lastProfile = memo.profile(client);
+      }
+      return decideHashed(lastProfile, client, now);
     },
     traits(client) {
       if (policy === null) return NO_POLICY_TRAITS;
