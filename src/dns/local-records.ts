@@ -82,40 +82,23 @@ export function findLocal(records: LocalRecords, hashes: NameHashes): LocalName 
 
 /** Builds the table. Records that name the same are answered together; of several TTLs the least counts (RFC 2181, 5.2). */
 export function compileLocalRecords(source: LocalSource, seed: Seed): LocalRecords {
-  const zones = new Set(source.authoritative);
-  const forwarded = new Set(source.forward);
-  /** The zone that a name is in, or null when it is in none or in one that is asked elsewhere. */
-  const zoneOf = (name: string): string | null => {
-    for (let at = name; ; at = above(at)) {
-      if (zones.has(at)) return at;
-      if (at === '' || forwarded.has(at)) return null;
-    }
-  };
-  const isForwarded = (name: string): boolean => {
-    for (let at = name; at !== ''; at = above(at)) {
-      if (forwarded.has(at)) return true;
-      if (zones.has(at)) return false;
-    }
-    return false;
-  };
-  /** labels of the zone for the SOA of a negative answer */
-  const soaOf = (name: string): number => {
-    const zone = zoneOf(name);
-    return zone === null ? (specialName(name)?.zone ?? 0) : labelsOf(zone);
-  };
-
+  const { records } = source;
+  const scopeOf = createScopes(source);
   const names = new Map<string, Draft>();
   const wildcards = new Map<string, Draft>();
-  const draftIn = (drafts: Map<string, Draft>, name: string): Draft => {
-    let draft = drafts.get(name);
-    if (draft === undefined) drafts.set(name, (draft = emptyName(NOERROR, soaOf(name), zones.has(name))));
-    return draft;
+  const draftAt = (name: string): Draft => {
+    const { zone, zoneLabels } = scopeOf(name);
+    return emptyName(NOERROR, zoneLabels || (specialName(name)?.zone ?? 0), zone === name);
   };
   const add = ({ name, type, value, ttl }: LocalRecord): void => {
     const wild = name.startsWith('*.');
-    const draft = wild ? draftIn(wildcards, name.slice(2)) : draftIn(names, name);
-    if (wild) draft.apex = false;
-    if (wild && zoneOf(name.slice(2)) === null) draft.zone = 0;
+    const at = wild ? name.slice(2) : name;
+    const drafts = wild ? wildcards : names;
+    let draft = drafts.get(at);
+    if (draft === undefined) {
+      draft = wild ? emptyName(NOERROR, scopeOf(at).zoneLabels, false) : draftAt(at);
+      drafts.set(at, draft);
+    }
     if (type === 'CNAME') draft.leadsTo = value;
     const number = TYPE_NUMBERS[type];
     const set = draft.sets.get(number);
@@ -125,47 +108,53 @@ export function compileLocalRecords(source: LocalSource, seed: Seed): LocalRecor
       set.data.push(recordBytes(type, value));
     }
   };
-  source.records.forEach(add);
-  for (const record of reverseRecords(source.records)) {
+  records.forEach(add);
+  for (const record of reverseRecords(records)) {
     const held = names.get(record.name);
     if (held !== undefined && (held.sets.has(TYPE_NUMBERS.PTR) || held.leadsTo !== null)) continue;
-    if (!isForwarded(record.name)) add(record);
+    if (!scopeOf(record.name).forwarded) add(record);
   }
 
-  /** Whether a name with nothing of its own exists because names below it do: where nobody else could say so. */
-  const isOurs = (name: string): boolean => {
-    if (zoneOf(name) !== null) return true;
-    if (isForwarded(name)) return false;
-    for (let at = above(name); at !== ''; at = above(at)) if (wildcards.has(at)) return true;
-    return specialName(name)?.kind === 'nxdomain';
-  };
+  const rows = new Map<string, { exact: Draft | null; below: Draft | null }>();
+  for (const [name, draft] of names) rows.set(name, { exact: draft, below: null });
   /** Names with nothing of their own are many below the reverse zones of IPv6, and alike within their zone. */
   const between = new Map<number, Draft>();
-  const nothingAt = (name: string): Draft => {
-    if (zones.has(name)) return draftIn(names, name);
-    const zone = soaOf(name);
+  const nothingAt = (name: string, zone: number): Draft => {
+    if (scopeOf(name).zone === name) return draftAt(name);
     let draft = between.get(zone);
     if (draft === undefined) between.set(zone, (draft = emptyName(NOERROR, zone, false)));
     return draft;
   };
-  const rows = new Map<string, { exact: Draft | null; below: Draft | null }>();
-  for (const [name, draft] of names) rows.set(name, { exact: draft, below: null });
-  const cuts = zones.size + wildcards.size > 0 ? forwarded : [];
-  for (const name of [...zones, ...cuts, ...names.keys(), ...wildcards.keys()]) {
-    for (let at = name; at !== ''; at = above(at)) {
+  const cuts = source.authoritative.length + wildcards.size > 0 ? source.forward : [];
+  for (const name of [...source.authoritative, ...cuts, ...names.keys(), ...wildcards.keys()]) {
+    // Of a reverse name that is no whole address nobody says that it does not exist.
+    const special = name.endsWith('.arpa') && REVERSE.test(name) ? 0 : (specialName(name)?.zone ?? 0);
+    if (special === 0 && scopeOf(name) === OUTSIDE) continue;
+    let labels = labelsOf(name);
+    for (let at = name; at !== ''; at = above(at), labels--) {
       if (rows.has(at)) {
         if (at !== name) break;
         continue;
       }
-      if (isOurs(at)) rows.set(at, { exact: nothingAt(at), below: null });
-      else if (wildcards.has(at) || forwarded.has(at)) rows.set(at, { exact: null, below: null });
+      const scope = scopeOf(at);
+      // A name exists because one below it does, where nobody else could say so.
+      const ours =
+        scope.zone !== null ||
+        (!scope.forwarded &&
+          (scopeOf(above(at)).wild || (special > 0 && labels > (special === 1 ? 0 : special))));
+      if (ours) rows.set(at, { exact: nothingAt(at, scope.zoneLabels || special), below: null });
+      else if (wildcards.has(at) || (scope.forwarded && cuts.includes(at)))
+        rows.set(at, { exact: null, below: null });
     }
   }
-  const missing = new Map([...zones].map((zone) => [zone, emptyName(NXDOMAIN, labelsOf(zone), false)]));
-  for (const [name, row] of rows) row.below = wildcards.get(name) ?? missing.get(zoneOf(name) ?? '') ?? null;
+  const missing = new Map(
+    source.authoritative.map((zone) => [zone, emptyName(NXDOMAIN, labelsOf(zone), false)]),
+  );
+  for (const [name, row] of rows)
+    row.below = wildcards.get(name) ?? missing.get(scopeOf(name).zone ?? '') ?? null;
 
   const order = [...rows.keys()];
-  const records: LocalRecords = {
+  const compiled: LocalRecords = {
     names: rows.size,
     table: createSuffixTable(
       seed,
@@ -180,9 +169,46 @@ export function compileLocalRecords(source: LocalSource, seed: Seed): LocalRecor
   for (const draft of [...names.values(), ...wildcards.values()]) {
     if (draft.leadsTo === null) continue;
     hashName(seed, draft.leadsTo, hashes);
-    draft.target = findLocal(records, hashes);
+    draft.target = findLocal(compiled, hashes);
   }
-  return records;
+  return compiled;
+}
+
+/** What holds for a name because of those above it. */
+type Scope = {
+  /** the zone of the school it is in */
+  readonly zone: string | null;
+  readonly zoneLabels: number;
+  /** others are asked for it, and no zone of the school lies between */
+  readonly forwarded: boolean;
+  /** it, or a name above it, has a wildcard below itself */
+  readonly wild: boolean;
+};
+
+const REVERSE = /\.(?:in-addr|ip6)\.arpa$/;
+
+const OUTSIDE: Scope = { zone: null, zoneLabels: 0, forwarded: false, wild: false };
+
+/** Scopes by name, each worked out once: names of IPv6 addresses have thirty names above them, and share most. */
+function createScopes({ records, authoritative, forward }: LocalSource): (name: string) => Scope {
+  const zones = new Set(authoritative);
+  const forwarded = new Set(forward);
+  const wild = new Set(records.filter(({ name }) => name.startsWith('*.')).map(({ name }) => name.slice(2)));
+  const ends = new Set([...zones, ...forwarded, ...wild].map(endOf));
+  const known = new Map<string, Scope>([['', OUTSIDE]]);
+  const scopeOf = (name: string): Scope => {
+    // Nearly every name is told by its end to be under no rule.
+    if (!ends.has(endOf(name)) && !ends.has(name.slice(name.lastIndexOf('.') + 1))) return OUTSIDE;
+    let scope = known.get(name);
+    if (scope !== undefined) return scope;
+    scope = scopeOf(above(name));
+    if (zones.has(name)) scope = { ...scope, zone: name, zoneLabels: labelsOf(name), forwarded: false };
+    else if (forwarded.has(name)) scope = { ...scope, zone: null, zoneLabels: 0, forwarded: true };
+    if (wild.has(name)) scope = { ...scope, wild: true };
+    known.set(name, scope);
+    return scope;
+  };
+  return scopeOf;
 }
 
 /** The PTR records that follow from addresses: the first name written for an address is its name. */
@@ -204,6 +230,11 @@ function emptyName(rcode: LocalName['rcode'], zone: number, apex: boolean): Draf
   return { rcode, sets: new Map(), target: null, zone, apex, leadsTo: null };
 }
 
+/** The last two labels. */
+function endOf(name: string): string {
+  return name.slice(name.lastIndexOf('.', name.lastIndexOf('.') - 1) + 1);
+}
+
 /** The name without its first label, empty for a top-level name. */
 function above(name: string): string {
   const dot = name.indexOf('.');
@@ -211,5 +242,7 @@ function above(name: string): string {
 }
 
 function labelsOf(name: string): number {
-  return name.split('.').length;
+  let labels = 1;
+  for (let at = name.indexOf('.'); at >= 0; at = name.indexOf('.', at + 1)) labels++;
+  return labels;
 }

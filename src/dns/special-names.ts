@@ -12,7 +12,11 @@ type Kind = 'loopback' | 'loopback-name' | 'apex' | 'nodata' | 'nxdomain';
 /** How a special name is answered; `zone` is how many labels the zone has that it is in. */
 export type SpecialAnswer = { readonly kind: Kind; readonly zone: number };
 
-const bytesOf = (text: string): Uint8Array => Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+function bytesOf(text: string): Uint8Array {
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
 
 const TTL = 300;
 const TYPE_PTR = 12;
@@ -66,8 +70,11 @@ export function specialAnswer(packet: Uint8Array, query: Query): SpecialAnswer |
   return size === 4 && query.labels >= 2 && lastLabelIs(packet, query, ARPA) ? below(packet, query) : null;
 }
 
+const LIKELY = /(?:^|\.)(?:alt|arpa|internal|invalid|local|localhost|onion|test)$/;
+
 /** Whether a canonical name is answered here; for tables that are built, not for queries. */
 export function specialName(name: string): SpecialAnswer | null {
+  if (!LIKELY.test(name)) return null;
   const labels = name.split('.');
   const packet = bytesOf(
     `${'\x00'.repeat(QUESTION)}${labels.map((label) => String.fromCharCode(label.length) + label).join('')}\x00`,
@@ -128,13 +135,19 @@ function reverse4(packet: Uint8Array, query: Query): SpecialAnswer | null {
   }
   const octets = privateOctets(octet(packet, a), octet(packet, b), octet(packet, c), octet(packet, d));
   if (octets === 0) return null;
-  if (octet(packet, a) !== 127 || query.labels === 3) return inZone(query, octets + 2);
-  // 127.0.0.1 has a name, and so there are the names above it.
-  const zeros = octet(packet, b) === 0 && (c < 0 || octet(packet, c) === 0);
-  if (zeros && d < 0) return NODATA[3] as SpecialAnswer;
-  return zeros && query.labels === 6 && octet(packet, d) === 1
-    ? LOOPBACK_NAME_V4
-    : (NOWHERE[3] as SpecialAnswer);
+  const zeros = octet(packet, a) === 127 && octet(packet, b) === 0 && octet(packet, c) === 0;
+  if (zeros && query.labels === 6 && octet(packet, d) === 1) return LOOPBACK_NAME_V4;
+  return inReverseZone(query, octets + 2, 6);
+}
+
+/**
+ * The answer in a reverse zone, where the name of an address has `whole` labels. Of a shorter one it is not said that it
+ * does not exist, as that would deny the names of all addresses below it (RFC 8020).
+ */
+function inReverseZone(query: Query, labels: number, whole: number): SpecialAnswer {
+  return (
+    query.labels > labels && query.labels < whole ? NODATA[labels] : inZone(query, labels)
+  ) as SpecialAnswer;
 }
 
 /** How many octets name the zone of RFC 6303 or 7793 that an address is in; 0 for addresses that may be someone's. */
@@ -182,7 +195,7 @@ function reverse6(packet: Uint8Array, query: Query): SpecialAnswer | null {
   const nibbles = privateNibbles(packet, end);
   if (nibbles === 0 || !beginsLabel(packet, end - 2 * nibbles)) return null;
   const loopback = nibbles === 32 && query.labels === LONGEST_ZONE && nibble(packet, end, 31) === 1;
-  return loopback ? LOOPBACK_NAME_V6 : inZone(query, nibbles + 2);
+  return loopback ? LOOPBACK_NAME_V6 : inReverseZone(query, nibbles + 2, LONGEST_ZONE);
 }
 
 /** How many nibbles name the zone of RFC 6303 that an address is in. */

@@ -42,7 +42,7 @@ const TABLE: readonly [string, string, string, number, unknown[], string | null]
   ['6303', '10.in-addr.arpa', 'PTR', 0, [], '10.in-addr.arpa'],
   ['6303', '9.0.0.10.in-addr.arpa', 'PTR', 3, [], '10.in-addr.arpa'],
   ['6303', '9.0.0.10.IN-ADDR.ARPA', 'PTR', 3, [], '10.IN-ADDR.ARPA'],
-  ['6303', '1.16.172.in-addr.arpa', 'PTR', 3, [], '16.172.in-addr.arpa'],
+  ['8020', '1.16.172.in-addr.arpa', 'PTR', 0, [], '16.172.in-addr.arpa'],
   ['6303', '1.1.31.172.in-addr.arpa', 'PTR', 3, [], '31.172.in-addr.arpa'],
   ['6303', '1.0.168.192.in-addr.arpa', 'PTR', 3, [], '168.192.in-addr.arpa'],
   ['6303', '1.0.0.0.in-addr.arpa', 'PTR', 3, [], '0.in-addr.arpa'],
@@ -56,6 +56,7 @@ const TABLE: readonly [string, string, string, number, unknown[], string | null]
   ['6303', '0.0.127.in-addr.arpa', 'PTR', 0, [], '127.in-addr.arpa'],
   ['6303', '0.127.in-addr.arpa', 'PTR', 0, [], '127.in-addr.arpa'],
   ['6303', '127.in-addr.arpa', 'PTR', 0, [], '127.in-addr.arpa'],
+  ['8020', '0.0.10.in-addr.arpa', 'PTR', 0, [], '10.in-addr.arpa'],
   ['6303', '2.0.0.127.in-addr.arpa', 'PTR', 3, [], '127.in-addr.arpa'],
   ['6303', '1.1.0.0.127.in-addr.arpa', 'PTR', 3, [], '127.in-addr.arpa'],
   ['7793', '1.0.64.100.in-addr.arpa', 'PTR', 3, [], '64.100.in-addr.arpa'],
@@ -65,8 +66,8 @@ const TABLE: readonly [string, string, string, number, unknown[], string | null]
   ['6303', `x.1.${zeros31}.ip6.arpa`, 'PTR', 3, [], `1.${zeros31}.ip6.arpa`],
   ['6303', `${ones(30, '1')}.d.f.ip6.arpa`, 'PTR', 3, [], 'd.f.ip6.arpa'],
   ['6303', '8.e.f.ip6.arpa', 'PTR', 0, [], '8.e.f.ip6.arpa'],
-  ['6303', '1.B.E.F.ip6.arpa', 'PTR', 3, [], 'B.E.F.ip6.arpa'],
-  ['6303', '1.8.b.d.0.1.0.0.2.ip6.arpa', 'PTR', 3, [], '8.b.d.0.1.0.0.2.ip6.arpa'],
+  ['8020', '1.B.E.F.ip6.arpa', 'PTR', 0, [], 'B.E.F.ip6.arpa'],
+  ['8020', '1.8.b.d.0.1.0.0.2.ip6.arpa', 'PTR', 0, [], '8.b.d.0.1.0.0.2.ip6.arpa'],
 ];
 
 describe('special-use names', () => {
