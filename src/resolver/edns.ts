@@ -36,10 +36,18 @@ export function addCookie(
 }
 
 /** Pads a query with a bare OPT to a whole number of blocks; `packet` has room. Returns the new length. */
-export function addPadding(packet: Uint8Array, length: number, block: number): number {
+function addPadding(packet: Uint8Array, length: number, block: number): number {
   const padded = Math.ceil((length + 4) / block) * block;
   packet.fill(0, startOption(packet, length, OPTION_PADDING, padded - length - 4), padded);
   return padded;
+}
+
+/** A copy of the query, padded when it has a bare OPT after the question that ends at `end`; 0 for no padding. */
+export function paddedCopy(query: Uint8Array, end: number, block: number): Uint8Array {
+  if (block === 0 || end < 0 || !hasBareOpt(query, query.length, end)) return query.slice();
+  const copy = new Uint8Array(query.length + 4 + block);
+  copy.set(query);
+  return copy.subarray(0, addPadding(copy, query.length, block));
 }
 
 /** Begins the one option of an OPT that ends at `length`; returns where its data goes. */

@@ -3,7 +3,7 @@
 
 import type { Socket } from 'node:net';
 import type { Way } from './asking.ts';
-import { addPadding, hasBareOpt } from './edns.ts';
+import { paddedCopy } from './edns.ts';
 import { createFrameReader } from './frames.ts';
 import { questionEnd } from './questions.ts';
 import type { Flight } from './udp-pool.ts';
@@ -182,11 +182,9 @@ export function createStreamWay<T>(deps: StreamWayDeps<T>): Way<T> {
 
 /** The message with its length before it; an OPT at its end gets padding. */
 function toFrame(packet: Uint8Array, padding: number): Buffer {
-  const room = Buffer.alloc(packet.length + 2 + padding + 4);
-  room.set(packet, 2);
-  const end = padding > 0 ? questionEnd(packet) : -1;
-  const padded = end > 0 && hasBareOpt(packet, packet.length, end);
-  const length = padded ? addPadding(room.subarray(2), packet.length, padding) : packet.length;
-  room.writeUInt16BE(length, 0);
-  return room.subarray(0, length + 2);
+  const message = paddedCopy(packet, questionEnd(packet), padding);
+  const frame = Buffer.allocUnsafe(message.length + 2);
+  frame.writeUInt16BE(message.length, 0);
+  frame.set(message, 2);
+  return frame;
 }

@@ -26,7 +26,7 @@ await runDataThread(async ({ start, engine, note, now, log }) => {
 
   const createHandler = (settings: DataSettings): DnsHandler => {
     const open = (upstreams: DataSettings['upstreams']): Exchange => {
-      const exchange = openExchange({ upstreams, now, createPool: udp.createPool });
+      const exchange = openExchange({ upstreams, settings, now, createPool: udp.createPool });
       exchanges.push(exchange);
       return exchange;
     };

@@ -36,10 +36,10 @@ await runDataThread(async ({ start, engine, record, now }) => {
   let inForce = start.inForce;
   let local = openLocal(inForce.records, inForce.settings);
   const openResolver = (settings: DataSettings) => {
-    const exchange = openExchange({ upstreams: settings.upstreams, now });
+    const exchange = openExchange({ upstreams: settings.upstreams, settings, now });
     // Inside names resolve as they do for DNS clients.
     const forward = Object.entries(settings.forward).map(
-      ([name, upstreams]) => [name, openExchange({ upstreams, now })] as const,
+      ([name, upstreams]) => [name, openExchange({ upstreams, settings, now })] as const,
     );
     return {
       lookup: createLookup({

@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { isOurselves, parseUpstream, systemUpstreams, upstreamText } from '../../src/resolver/upstreams.ts';
+import {
+  isOurselves,
+  parseSecureUpstream,
+  parseUpstream,
+  systemUpstreams,
+  upstreamText,
+} from '../../src/resolver/upstreams.ts';
 
 describe('parseUpstream', () => {
   it.each([
@@ -13,8 +19,7 @@ describe('parseUpstream', () => {
   });
 
   it.each([
-    ['tls://9.9.9.9', /encrypted upstreams/],
-    ['https://dns.example/dns-query', /encrypted upstreams/],
+    ['tls://9.9.9.9', /write an address/],
     ['dns.example', /write an address/],
     ['system', /write an address/],
     ['', /write an address/],
@@ -29,6 +34,47 @@ describe('parseUpstream', () => {
   it('is written as it is read', () => {
     for (const text of ['9.9.9.9:53', '[2620:fe::fe]:5353'])
       expect(upstreamText(parseUpstream(text))).toBe(text);
+  });
+});
+
+describe('parseSecureUpstream', () => {
+  it.each([
+    ['tls://dns.example', 'tls', 'dns.example', 853, '', []],
+    ['TLS://DNS.Example.:8853/', 'tls', 'dns.example', 8853, '', []],
+    ['tls://dns.example:443', 'tls', 'dns.example', 443, '', []],
+    ['tls://9.9.9.9', 'tls', '9.9.9.9', 853, '', ['9.9.9.9']],
+    ['tls://[2620:FE::00fe]#dns.quad9.net', 'tls', 'dns.quad9.net', 853, '', ['2620:fe::fe']],
+    ['https://dns.example/dns-query', 'https', 'dns.example', 443, '/dns-query', []],
+    ['https://9.9.9.9:8443/q?a=b#dns.example', 'https', 'dns.example', 8443, '/q?a=b', ['9.9.9.9']],
+  ])('reads %s', (text, kind, host, port, path, addresses) => {
+    expect(parseSecureUpstream(text)).toEqual({ kind, host, port, path, addresses });
+  });
+
+  it.each([
+    ['quic://dns.example', /tls:\/\/host or https:\/\/host/],
+    ['tls://', /host or the port/],
+    ['tls://dns.example:70000', /host or the port/],
+    ['tls://dns.example:0', /1 to 65535/],
+    ['tls://dns.example/path', /has no path/],
+    ['https://dns.example', /write the path/],
+    ['https://dns.example/dns-query{?dns}', /braces/],
+    ['https://me:pw@dns.example/dns-query', /no user/],
+    ['tls://dns.example#other.example', /address before the #/],
+    ['tls://9.9.9.9#not a name', /address before the #/],
+    ['tls://9.9.9.9#%', /host or the port/],
+  ])('refuses %s and says what to write', (text, problem) => {
+    expect(() => parseSecureUpstream(text)).toThrow(problem);
+  });
+
+  it('is written as it is read', () => {
+    for (const text of [
+      'tls://dns.example',
+      'tls://[2620:fe::fe]:8853#dns.quad9.net',
+      'https://9.9.9.9/dns-query#dns.quad9.net',
+      'tls://9.9.9.9',
+    ]) {
+      expect(upstreamText(parseSecureUpstream(text))).toBe(text);
+    }
   });
 });
 

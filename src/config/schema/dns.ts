@@ -1,8 +1,8 @@
 // The `dns` part of gateway.yaml: its keys, their defaults and meanings.
 
 import { z } from 'zod';
-import { parseForwardUpstream, parseUpstreamEntry } from '../upstreams.ts';
-import { parseCacheSize, parseDuration, parseName } from '../values.ts';
+import { parseBootstrap, parseForwardUpstream, parseUpstreamEntry } from '../upstreams.ts';
+import { parseCacheSize, parseDuration, parseName, parseText } from '../values.ts';
 import { GATEWAY_DEFAULTS as D } from './defaults.ts';
 import { networks } from './fields.ts';
 import { optional, textOf } from './keys.ts';
@@ -10,7 +10,7 @@ import { localNames } from './local-names.ts';
 
 export const dns = z.strictObject({
   upstreams: optional(z.array(textOf(parseUpstreamEntry)).min(1), {
-    says: 'The DNS servers that answer what is allowed, in order. `system` stands for those of this machine; otherwise write IP or IP:port. Encrypted upstreams are not in this version.',
+    says: 'The DNS servers that answer what is allowed, in order. `system` stands for those of this machine; otherwise write IP or IP:port, or `tls://host` (DNS over TLS) or `https://host/path` (DNS over HTTPS), whose certificate must be for that host. `tls://IP#host` says where the host is.',
     write: 'write a list such as [system] or ["9.9.9.9", "149.112.112.112"]',
     fallback: D.upstreams,
   }),
@@ -20,6 +20,14 @@ export const dns = z.strictObject({
     fallback: D.forward,
   }),
   ...localNames,
+  bootstrap: optional(z.array(textOf(parseBootstrap)).min(1), {
+    says: 'The DNS servers that are asked where the host of an encrypted upstream is, when it is written without address: IP or IP:port. Without this key the plain ones of `upstreams` are asked.',
+    write: 'write a list such as ["9.9.9.9"]',
+  }),
+  upstream_ca: optional(textOf(parseText), {
+    says: 'A file of PEM certificates that encrypted upstreams may be signed by, besides the authorities that are trusted everywhere. Relative to this file.',
+    write: 'write a file, for example school-ca.pem',
+  }),
   block: optional(z.union([z.enum(['nxdomain', 'null', 'page']), z.null()]), {
     says: 'The DNS answer for a blocked name: `nxdomain` (no such name), `null` (0.0.0.0 and ::) or `page` (the address in `web.public`, so that browsers show the block page for plain http).',
     write: 'write one of: nxdomain, null, page',
