@@ -10,6 +10,7 @@ import { tableOf, type BenchRow } from './rows.ts';
 
 const MEASUREMENTS = {
   lookup: { file: './lookup.ts', call: 'measureLookup', lists: true },
+  big: { file: './big-index.ts', call: 'measureBig', lists: false },
   decide: { file: './decide.ts', call: 'measureDecide', lists: false },
   dns: { file: './dns-load.ts', call: 'measureDns', lists: false },
   proxy: { file: './proxy-load.ts', call: 'measureProxy', lists: false },

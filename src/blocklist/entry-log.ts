@@ -1,6 +1,7 @@
 // Holds the entries of all lists while an index is built: appended in any order, given back sorted and without
 // duplicates. Buckets by the top bits of the hash keep every step within the processor's cache and make no garbage:
-// chunks are small, never copied to grow, and 12 bytes an entry is nearly all there is.
+// chunks are small, never copied to grow, and 12 bytes an entry is nearly all there is. They are cut from large slabs,
+// which go back to the system whole when the log is done with: small pieces would stay with the process.
 
 import { homeSlot } from './layout.ts';
 
@@ -8,6 +9,7 @@ const BUCKET_BITS = 10;
 const BUCKETS = 1 << BUCKET_BITS;
 const CHUNK_ENTRIES = 512;
 const CHUNK_WORDS = CHUNK_ENTRIES * 3;
+const SLAB_CHUNKS = 256;
 /** A bucket is settled early when it has grown to this, or to twice what the last settling left. */
 const SETTLE_AT = 8192;
 
@@ -25,6 +27,20 @@ export type EntryLog = {
 export function createEntryLog(union: (a: number, b: number) => number): EntryLog {
   const buckets: (Bucket | undefined)[] = new Array<Bucket | undefined>(BUCKETS).fill(undefined);
   let scratch = new Uint32Array(0);
+  const free: Uint32Array[] = [];
+  let slab = new Uint32Array(0);
+  let cut = 0;
+
+  function newChunk(): Uint32Array {
+    const reused = free.pop();
+    if (reused !== undefined) return reused;
+    if (cut === slab.length) {
+      slab = new Uint32Array(SLAB_CHUNKS * CHUNK_WORDS);
+      cut = 0;
+    }
+    cut += CHUNK_WORDS;
+    return slab.subarray(cut - CHUNK_WORDS, cut);
+  }
 
   /** Sorts a bucket through a table of its own, in the order the index will have, and writes it back. */
   function settleBucket(bucket: Bucket): void {
@@ -49,7 +65,7 @@ export function createEntryLog(union: (a: number, b: number) => number): EntryLo
       kept++;
     }
     bucket.entries = kept;
-    bucket.chunks.length = Math.ceil(kept / CHUNK_ENTRIES);
+    free.push(...bucket.chunks.splice(Math.ceil(kept / CHUNK_ENTRIES)));
     bucket.settleAt = Math.max(SETTLE_AT, kept * 2);
   }
 
@@ -90,7 +106,7 @@ export function createEntryLog(union: (a: number, b: number) => number): EntryLo
       if (bucket.entries >= bucket.settleAt) settleBucket(bucket);
       const at = (bucket.entries % CHUNK_ENTRIES) * 3;
       const place = Math.floor(bucket.entries / CHUNK_ENTRIES);
-      if (place === bucket.chunks.length) bucket.chunks.push(new Uint32Array(CHUNK_WORDS));
+      if (place === bucket.chunks.length) bucket.chunks.push(newChunk());
       const chunk = bucket.chunks[place] as Uint32Array;
       chunk[at] = lo;
       chunk[at + 1] = hi;
