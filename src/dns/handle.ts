@@ -77,6 +77,7 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
   let { local } = settings;
   let epoch = -1;
   let forward = compileForwardTable({}, engine.seed);
+  let compiled: { local: typeof local; seed: typeof engine.seed } | null = null;
   let names = compileLocalRecords({ records: [], authoritative: [], forward: [] }, engine.seed);
   function handle(
     packet: Uint8Array,
@@ -216,7 +217,12 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
   /** What is bound to the secret of the hashes, anew when that may be another. */
   function bindToEpoch(): void {
     forward = compileForwardTable(settings.forward, engine.seed);
-    names = compileLocalRecords({ ...local, forward: Object.keys(settings.forward) }, engine.seed);
+    const { seed } = engine;
+    // Ten thousand records take a while, and an override or a timetable changes nothing in them.
+    if (compiled?.local !== local || compiled.seed.lo !== seed.lo || compiled.seed.hi !== seed.hi) {
+      names = compileLocalRecords({ ...local, forward: Object.keys(settings.forward) }, seed);
+      compiled = { local, seed };
+    }
     epoch = engine.epoch;
   }
 

@@ -220,7 +220,7 @@ function reverseRecords(records: readonly LocalRecord[]): LocalRecord[] {
     if (address === null) continue;
     const reverse = reverseName(address);
     // The name of 127.0.0.1 is localhost wherever it is asked.
-    if (specialName(reverse)?.kind === 'loopback-name' || made.has(reverse)) continue;
+    if (value === '127.0.0.1' || value === '::1' || made.has(reverse)) continue;
     made.set(reverse, { name: reverse, type: 'PTR', value: name, ttl });
   }
   return [...made.values()];
