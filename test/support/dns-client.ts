@@ -10,6 +10,7 @@ export type DnsAnswer = {
   /** EDE info codes (RFC 8914) */
   readonly ede: number[];
   readonly truncated: boolean;
+  readonly records: { readonly type: string; readonly name: string; readonly data: unknown }[];
 };
 
 const EDE_OPTION = 15;
@@ -46,7 +47,12 @@ export function askDns(
       const answer = packet.decode(message) as packet.DecodedPacket & { rcode: string };
       if (answer.id !== id) return;
       clearTimeout(timer);
-      const answers = (answer.answers ?? []) as { type: string; data: unknown; ttl: number }[];
+      const answers = (answer.answers ?? []) as {
+        type: string;
+        name: string;
+        data: unknown;
+        ttl: number;
+      }[];
       const opt = (answer.additionals ?? []).find((record) => record.type === 'OPT') as
         { options: { code: number; data: Buffer }[] } | undefined;
       resolve({
@@ -56,6 +62,7 @@ export function askDns(
         ede: (opt?.options ?? [])
           .filter((option) => option.code === EDE_OPTION)
           .map((option) => option.data.readUInt16BE(0)),
+        records: answers.map(({ type, name: owner, data }) => ({ type, name: owner, data })),
         truncated: Boolean((answer as { flag_tc?: boolean }).flag_tc),
       });
     });

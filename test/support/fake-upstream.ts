@@ -12,6 +12,8 @@ export type FakeUpstream = {
   readonly records: Map<string, string | null>;
   /** names that are aliases; the whole chain is answered at once */
   readonly aliases: Map<string, string>;
+  /** data of the HTTPS record (type 65) of a name */
+  readonly services: Map<string, Buffer>;
   close(): Promise<void>;
 };
 
@@ -20,6 +22,7 @@ export async function startFakeUpstream(defaultAddress = '127.0.0.1'): Promise<F
   const asked: string[] = [];
   const records = new Map<string, string | null>();
   const aliases = new Map<string, string>();
+  const services = new Map<string, Buffer>();
   socket.on('message', (message, peer) => {
     const query = packet.decode(message);
     const question = query.questions![0]!;
@@ -32,15 +35,18 @@ export async function startFakeUpstream(defaultAddress = '127.0.0.1'): Promise<F
       last = next;
     }
     const address = records.has(last) ? records.get(last)! : defaultAddress;
+    const service = question.type === ('UNKNOWN_65' as 'A') ? services.get(name) : undefined;
     const answer = packet.encode({
       type: 'response',
       id: query.id,
       flags: packet.RECURSION_DESIRED | packet.RECURSION_AVAILABLE | (address === null ? 3 : 0),
       questions: query.questions,
       answers:
-        address !== null && question.type === 'A'
-          ? [...chain, { type: 'A', name: last === name ? question.name : last, ttl: 300, data: address }]
-          : chain,
+        service !== undefined
+          ? [{ type: 'UNKNOWN_65' as 'NULL', name: question.name, ttl: 300, data: service }]
+          : address !== null && question.type === 'A'
+            ? [...chain, { type: 'A', name: last === name ? question.name : last, ttl: 300, data: address }]
+            : chain,
     });
     socket.send(answer, peer.port, peer.address);
   });
@@ -51,6 +57,7 @@ export async function startFakeUpstream(defaultAddress = '127.0.0.1'): Promise<F
     asked,
     records,
     aliases,
+    services,
     close: () => new Promise((resolve) => socket.close(() => resolve())),
   };
 }
