@@ -106,7 +106,7 @@ const LOADS: readonly Load[] = [
     note: (recorder, n, at) => send(recorder, n, ONE, BLOCK, at),
   },
   {
-    name: 'every block a row of its own, 10,000 a second',
+    name: 'every block a row of its own and a name never seen',
     rate: 10_000,
     note: (recorder, n, at) => send(recorder, n, many[n % 1_000]!, BLOCK, at),
   },
@@ -137,9 +137,11 @@ function measureCall(dir: string, load: Load): BenchRow {
     }
   };
   run(0, 300_000);
-  const before = performance.now();
+  // CPU, not time: whatever else the machine does is no part of it.
+  const before = process.cpuUsage();
   run(300_000, 1_800_000);
-  const nanos = ((performance.now() - before) * 1e6) / 1_500_000;
+  const { user, system } = process.cpuUsage(before);
+  const nanos = ((user + system) * 1e3) / 1_500_000;
   return { name: `audit: note, ${load.name}`, figure: nanos, unit: 'ns' };
 }
 
