@@ -19,6 +19,8 @@ import { ANSWER_ROOM } from './types.ts';
 import { MAX_QUERY } from './wire.ts';
 
 const IDLE_MS = 60_000;
+/** Each takes some 80 KB while it rests, most of it in the TLS and HTTP/2 libraries. */
+const MAX_CONNECTIONS = 4096;
 /** Requests of one session that wait for answers. */
 const MAX_STREAMS = 100;
 /** Enough for the longest query in a GET. */
@@ -179,6 +181,7 @@ export async function openDnsDoh(
   }
 
   const front = await openStreamFront({
+    maxConnections: MAX_CONNECTIONS,
     ...options,
     what: 'DNS over HTTPS',
     idleMs,

@@ -11,6 +11,8 @@ import type { DnsServer } from './types.ts';
 
 /** Longer than by TCP, for a handshake is dear. */
 const IDLE_MS = 30_000;
+/** Each takes some 50 KB while it rests, most of it in the TLS library. */
+const MAX_CONNECTIONS = 6144;
 
 /** A server whose certificate can be replaced while it runs. */
 export type SecureDnsServer = DnsServer & { renew(identity: Identity): void };
@@ -34,6 +36,7 @@ export async function openDnsDot(
     },
   });
   const front = await openStreamFront({
+    maxConnections: MAX_CONNECTIONS,
     ...options,
     what: 'DNS over TLS',
     idleMs,

@@ -30,6 +30,8 @@ describe('a good configuration', () => {
       },
       dns: {
         upstreams: ['system'],
+        bootstrap: [],
+        upstreamCa: null,
         forward: {},
         local: { records: [], authoritative: [] },
         block: 'nxdomain',
@@ -219,12 +221,12 @@ describe('mistakes in gateway.yaml, each with its place', () => {
     ['dns: { block: ~ }', '4:8 dns.block: has no value'],
     ['dns: [a]', '4:6 dns: is a list, not a set of keys, write { upstreams: [system] }'],
     [
-      'dns: { upstreams: ["tls://9.9.9.9"] }',
-      '4:20 dns.upstreams[0]: encrypted upstreams are not in this version',
+      'dns: { upstreams: ["tls://dns.example"] }',
+      '4:20 dns.upstreams[0]: nobody can be asked where dns.example is',
     ],
     [
-      'dns: { upstreams: ["https://d.example/q"] }',
-      '4:20 dns.upstreams[0]: encrypted upstreams are not in this',
+      'dns: { upstreams: ["https://d.example"] }',
+      '4:20 dns.upstreams[0]: upstream "https://d.example": write the path too',
     ],
     [
       'dns: { upstreams: [dns.example] }',
@@ -251,7 +253,6 @@ describe('mistakes in gateway.yaml, each with its place', () => {
     ],
     ['listen: { dns: [":53"] }', '4:17 listen.dns[0]: "" is not an IP address, write address:port'],
     ['listen: { dns: [] }', '4:16 listen.dns: is empty, write a list of addresses with ports'],
-    ['listen: { doh: [] }', '4:11 listen.doh: there is no such key, DNS over HTTPS is not in this version'],
     [
       'listen: { proxy: ["127.0.0.1:8080"] }',
       '4:1 listen.web[0]: 127.0.0.1 port 8080 is taken by listen.proxy[0]',

@@ -101,6 +101,8 @@ export async function startGateway(options: {
   upstream: number;
   policy?: object;
   gateway?: Record<string, unknown>;
+  /** beside gateway.yaml, by name */
+  files?: Record<string, string>;
   lists?: Record<string, { category: string; names: readonly string[]; sealed?: boolean }>;
   env?: Record<string, string>;
 }): Promise<TestGateway> {
@@ -129,6 +131,9 @@ export async function startGateway(options: {
     })),
     ...options.gateway,
   };
+
+  for (const [name, text] of Object.entries(options.files ?? {}))
+    writeFileSync(join(dir, name), text, { mode: 0o600 });
 
   let child: ChildProcess | undefined;
   const waiters = new Set<() => void>();
