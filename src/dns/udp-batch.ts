@@ -1,19 +1,24 @@
 // DNS over UDP on one address by batched system calls: many queries are read by one call, answered where they lie, and their
-// answers sent by one call. What it offers is what udp-dgram.ts offers.
+// answers sent by one call. What it offers is what udp-dgram.ts offers. The first packet after a silence is read by Node's own
+// socket, which is how we hear of it.
 
+import { systemError } from '../udp/libc.ts';
 import type { Libc } from '../udp/libc.ts';
 import type { Turn } from '../udp/turn.ts';
+import type { RemoteInfo } from 'node:dgram';
+import { isIP } from 'node:net';
 import type { DnsServer, DnsServerOptions } from './types.ts';
-import { BATCH, createReceiver, createSender } from '../udp/batch.ts';
-import type { Receiver } from '../udp/batch.ts';
-import { createAddressTexts } from '../udp/names.ts';
-import { isWildcard, openBoundSocket, portOf, systemQueue } from '../udp/sockets.ts';
+import { BATCH, addressed, createReceiver, createSender } from '../udp/batch.ts';
+import type { Envelope } from '../udp/batch.ts';
+import { createAddressTexts, writeName } from '../udp/names.ts';
+import { duplicate, openBoundSocket, portOf, systemQueue } from '../udp/sockets.ts';
 import { watch } from '../udp/watch.ts';
+import { plainAddress } from './plain-address.ts';
 import { DATAGRAM_ROOM } from './types.ts';
 
 const SOCKET_BUFFER = 4 << 20;
-/** Batches read before timers, ports and other sockets have their turn. */
-const BATCHES_A_TURN = 6;
+/** Senders whose address is remembered as the system writes it. */
+const KNOWN_SENDERS = 1024;
 /** Errors told to the log; the rest are counted. */
 const TOLD_ERRORS = 3;
 
@@ -32,20 +37,22 @@ export function openDnsUdpBatch(options: DnsUdpBatchOptions): DnsServer {
   const fd =
     options.fd ??
     openBoundSocket(libc, { address, port: options.port, reusePort, bufferBytes: SOCKET_BUFFER });
-  const from = isWildcard(address) ? 'wildcard' : 'anyone';
-  const receiver: Receiver = createReceiver(libc, DATAGRAM_ROOM, from);
-  const answers = createSender(libc, DATAGRAM_ROOM, from);
-  const late = createSender(libc, DATAGRAM_ROOM, from);
+  const receiver = createReceiver(libc, DATAGRAM_ROOM, 'anyone');
+  const answers = createSender(libc, DATAGRAM_ROOM, 'anyone');
+  const late = createSender(libc, DATAGRAM_ROOM, 'anyone');
+  const senders = new Map<string, Envelope>();
   const counts = { received: 0, unanswerable: 0, cut: 0, errors: 0, batches: 0 };
   const textOf = createAddressTexts();
-  let current = 0;
+  /** which packet of the batch is at hand; -1 for one that Node has read, from `first` */
+  let current = -1;
+  let first: RemoteInfo | null = null;
   let lateSet = false;
   let told = 0;
   let open = true;
 
   /** For the packet at hand: its sender is kept until the answer is there. */
   function later(): (answer: Uint8Array) => void {
-    const envelope = receiver.envelope(current);
+    const envelope = current < 0 ? envelopeTo(first!) : receiver.envelope(current);
     return (answer) => {
       if (!open) return;
       if (answer.length > DATAGRAM_ROOM) {
@@ -67,18 +74,39 @@ export function openDnsUdpBatch(options: DnsUdpBatchOptions): DnsServer {
     else late.clear();
   }
 
-  function answer(i: number): void {
+  function envelopeTo({ address: to, port }: RemoteInfo): Envelope {
+    let known = senders.get(to);
+    if (known === undefined) {
+      if (senders.size === KNOWN_SENDERS) senders.clear();
+      senders.set(to, (known = addressed(writeName(to, 0))));
+    }
+    const envelope = known.slice();
+    envelope[1]! |= ((port & 0xff) << 24) | ((port & 0xff00) << 8);
+    return envelope;
+  }
+
+  function turnAway(port: number, cut: boolean): boolean {
     counts.received++;
     // Anyone can write port 0 into a packet; nobody can be answered there.
-    if (receiver.port(i) === 0) {
-      counts.unanswerable++;
-      return;
-    }
+    if (port === 0) counts.unanswerable++;
     // No query is that long; what is left of it would be answered as another one.
-    if (receiver.cut(i)) {
-      counts.cut++;
-      return;
-    }
+    else if (cut) counts.cut++;
+    else return false;
+    return true;
+  }
+
+  function answerFirst(packet: Uint8Array, from: RemoteInfo): void {
+    if (turnAway(from.port, packet.length > DATAGRAM_ROOM)) return;
+    current = -1;
+    first = from;
+    const asker = handler.asker(plainAddress(from.address));
+    const size = handler.handle(packet, packet.length, asker, 'udp', answers.slot(), later);
+    if (size > 0) answers.replyTo(size, envelopeTo(from));
+  }
+
+  function answer(i: number): void {
+    if (turnAway(receiver.port(i), receiver.cut(i))) return;
+    if (answers.queued() === BATCH) answers.flush(fd);
     current = i;
     const v4 = receiver.v4(i);
     const asker = v4 >= 0 ? handler.asker4(v4) : handler.asker(receiver.v6(i, textOf));
@@ -86,30 +114,25 @@ export function openDnsUdpBatch(options: DnsUdpBatchOptions): DnsServer {
     if (size > 0) answers.reply(size, receiver, i);
   }
 
-  function onReadable(): boolean {
-    let any = false;
-    for (let batch = 0; batch < BATCHES_A_TURN; batch++) {
-      const count = receiver.receive(fd);
-      if (count === 0) break;
-      any = true;
-      if (count < 0) {
-        fault(new Error(`receiving failed with error ${-count}`));
-        break;
-      }
-      counts.batches++;
-      for (let i = 0; i < count; i++) {
-        try {
-          answer(i);
-        } catch (error) {
-          fault(error);
-        }
-      }
-      answers.flush(fd);
-      // Queries that go on to an upstream, and answers that came meanwhile.
-      turn.end();
-      if (count < BATCH || !open) break;
+  function onPacket(packet: Uint8Array, from: RemoteInfo): void {
+    counts.batches++;
+    try {
+      answerFirst(packet, from);
+    } catch (error) {
+      fault(error);
     }
-    return any;
+    const count = receiver.receive(fd);
+    if (count < 0) fault(systemError('recvmmsg', -count, address));
+    for (let i = 0; i < count; i++) {
+      try {
+        answer(i);
+      } catch (error) {
+        fault(error);
+      }
+    }
+    answers.flush(fd);
+    // Queries that go on to an upstream, and answers that came meanwhile.
+    turn.end();
   }
 
   function fault(error: unknown): void {
@@ -118,7 +141,8 @@ export function openDnsUdpBatch(options: DnsUdpBatchOptions): DnsServer {
       options.log?.('warn', 'DNS over UDP', { address, err: (error as Error).message });
   }
 
-  const watched = watch({ libc, fd, onReadable, onError: fault });
+  const family = isIP(address) === 6 ? 6 : 4;
+  const watched = watch({ fd: duplicate(libc, fd), family, background: false, onPacket, onError: fault });
   return {
     port: portOf(libc, fd),
     stats() {

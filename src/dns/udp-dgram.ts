@@ -5,12 +5,12 @@ import { createSocket } from 'node:dgram';
 import type { SocketOptions } from 'node:dgram';
 import { isIP } from 'node:net';
 import type { DnsServer, DnsServerOptions } from './types.ts';
+import { plainAddress } from './plain-address.ts';
 import { DATAGRAM_ROOM } from './types.ts';
 
 const SOCKET_BUFFER = 4 << 20;
 /** Answers that wait in the process because the system's buffer is full; beyond them, they are dropped. */
 const MAX_WAITING = 1024;
-const MAPPED = '::ffff:';
 /** Errors told to the log; the rest are counted. */
 const TOLD_ERRORS = 3;
 
@@ -50,7 +50,7 @@ export async function openDnsUdpDgram(options: DnsServerOptions): Promise<DnsSer
     // A buffer for each answer: the system takes it after this turn.
     const out = Buffer.allocUnsafe(DATAGRAM_ROOM);
     try {
-      const asker = handler.asker(plain(host));
+      const asker = handler.asker(plainAddress(host));
       const size = handler.handle(packet, packet.length, asker, 'udp', out, later);
       if (size > DATAGRAM_ROOM) counts.errors++;
       else if (size > 0) send(out.subarray(0, size), port, host);
@@ -97,11 +97,4 @@ export async function openDnsUdpDgram(options: DnsServerOptions): Promise<DnsSer
         socket.close(() => resolve());
       }),
   };
-}
-
-/** Without the zone, which is of this machine and not of the client, and without the form of IPv4 in IPv6. */
-function plain(address: string): string {
-  if (address.startsWith(MAPPED)) return address.slice(MAPPED.length);
-  const zone = address.indexOf('%');
-  return zone < 0 ? address : address.slice(0, zone);
 }

@@ -194,9 +194,6 @@ async function start(
           spillDir,
           inForce: inForce(),
         }),
-        ended: () => {
-          if (kind === 'dns') sockets.threadEnded(n);
-        },
       })),
   });
   pool = dataPool;

@@ -12,17 +12,14 @@ import { openConnectedSocket } from '../udp/sockets.ts';
 import { watch } from '../udp/watch.ts';
 import { upstreamText } from './upstreams.ts';
 
-/** Told of every descriptor while it is open, so that those of a thread that died can be closed. */
-export type OpenDescriptors = { opened(fd: number): void; closed(fd: number): void };
-
 export type BatchedPoolsDeps = {
   readonly libc: Libc;
   readonly turn: Turn;
-  readonly descriptors: OpenDescriptors;
 };
 
 type Slot<T> = {
   readonly fd: number;
+  /** owns the descriptor */
   watched: Watch | null;
   readonly flights: Map<number, Waiting<T>>;
   left: number;
@@ -38,15 +35,15 @@ const QUERY_ROOM = 2048;
 /** Longer answers are taken as cut off, as the server should have sent them. */
 const ANSWER_ROOM = 4096;
 const TRUNCATED = 2;
-const BATCHES_A_TURN = 4;
 
 /** Makes pools that share one place for answers; one for each thread. */
 export function createBatchedPools(shared: BatchedPoolsDeps): <T>(deps: UdpPoolDeps<T>) => UdpPool<T> {
-  const { libc, turn, descriptors } = shared;
+  const { libc, turn } = shared;
   const receiver = createReceiver(libc, ANSWER_ROOM, 'connected');
 
   return function createPool<T>(deps: UdpPoolDeps<T>): UdpPool<T> {
     const { upstream, randomId } = deps;
+    const family = upstream.address.includes(':') ? 6 : 4;
     const slots: (Slot<T> | undefined)[] = new Array<Slot<T> | undefined>(deps.sockets).fill(undefined);
     const all = new Set<Slot<T>>();
     const sender = createSender(libc, QUERY_ROOM, 'connected');
@@ -58,7 +55,6 @@ export function createBatchedPools(shared: BatchedPoolsDeps): <T>(deps: UdpPoolD
 
     function open(): Slot<T> {
       const fd = openConnectedSocket(libc, upstream, SOCKET_BUFFER);
-      descriptors.opened(fd);
       const slot: Slot<T> = {
         fd,
         watched: null,
@@ -69,46 +65,39 @@ export function createBatchedPools(shared: BatchedPoolsDeps): <T>(deps: UdpPoolD
       };
       try {
         slot.watched = watch({
-          libc,
           fd,
-          onReadable: () => read(slot),
-          onError: (error) => fail(slot, error as Error),
+          family,
+          background: true,
+          onPacket: (packet) => read(slot, packet),
+          onError: (error) => fail(slot, error),
         });
       } catch (error) {
-        descriptors.closed(fd);
         libc.close(fd);
         throw error;
       }
-      slot.watched.unref();
       all.add(slot);
       return slot;
     }
 
-    function read(slot: Slot<T>): boolean {
-      let any = false;
-      for (let batch = 0; batch < BATCHES_A_TURN && !slot.closed; batch++) {
-        const count = receiver.receive(slot.fd);
-        if (count === 0) break;
-        any = true;
-        if (count < 0) {
-          fail(slot, systemError('recvmmsg', -count, upstreamText(upstream)));
-          break;
-        }
-        for (let i = 0; i < count && !slot.closed; i++) take(slot, receiver.slots[i]!, i);
-        turn.end();
-        if (count < BATCH) break;
+    /** One answer that Node has read, and all that came with it. */
+    function read(slot: Slot<T>, first: Uint8Array): void {
+      take(slot, first, first.length);
+      if (slot.closed) return;
+      const count = receiver.receive(slot.fd);
+      for (let i = 0; i < count && !slot.closed; i++) {
+        const bytes = receiver.slots[i]!;
+        const length = receiver.length(i);
+        if (receiver.cut(i)) bytes[2]! |= TRUNCATED;
+        take(slot, length === bytes.length ? bytes : bytes.subarray(0, length), length);
       }
-      return any;
+      turn.end();
+      if (count < 0) fail(slot, systemError('recvmmsg', -count, upstreamText(upstream)));
     }
 
-    function take(slot: Slot<T>, bytes: Uint8Array, i: number): void {
-      const length = receiver.length(i);
+    function take(slot: Slot<T>, answer: Uint8Array, length: number): void {
       if (length < 12) return;
-      const id = (bytes[0]! << 8) | bytes[1]!;
-      const waiting = slot.flights.get(id);
-      if (waiting === undefined) return;
-      if (receiver.cut(i)) bytes[2]! |= TRUNCATED;
-      if (deps.onAnswer(bytes.subarray(0, length), waiting.token)) waiting.cancel();
+      const waiting = slot.flights.get((answer[0]! << 8) | answer[1]!);
+      if (waiting !== undefined && deps.onAnswer(answer, waiting.token)) waiting.cancel();
     }
 
     /** Gives the socket up and tells everyone who waited on it. */
@@ -131,8 +120,6 @@ export function createBatchedPools(shared: BatchedPoolsDeps): <T>(deps: UdpPoolD
         current = null;
       }
       slot.watched?.close();
-      descriptors.closed(slot.fd);
-      libc.close(slot.fd);
     }
 
     /** A socket for the next batch, or null when none can be opened. */

@@ -4,7 +4,8 @@
 
 import type { Libc } from './libc.ts';
 import { EAGAIN, EINTR } from './libc.ts';
-import { AF_INET, AF_INET6 } from './names.ts';
+import type { SocketName } from './names.ts';
+import { AF_INET, AF_INET6, NAME_BYTES } from './names.ts';
 
 /** Datagrams in one call. */
 export const BATCH = 64;
@@ -13,33 +14,24 @@ const MSG_TRUNC = 0x20;
 /** How often a call that a signal broke off is made again. */
 const RETRIES = 16;
 
-// In 32-bit words: struct mmsghdr is 64 bytes long, struct iovec 16; 32 are kept for an address, 64 for control messages.
+// In 32-bit words: struct mmsghdr is 64 bytes long, struct iovec 16; 32 are kept for an address.
 const HEADER = 16;
 const NAME = 0;
 const NAME_LENGTH = 2;
 const IOV = 4;
 const IOV_COUNT = 6;
-const CONTROL = 8;
-const CONTROL_LENGTH = 10;
 const FLAGS = 12;
 const LENGTH = 14;
 const IOVEC = 4;
 const IOVEC_LENGTH = 2;
 const NAME_ROOM = 8;
-const CONTROL_ROOM = 16;
-const CONTROL_BYTES = CONTROL_ROOM * 4;
 const NAMES_AT = BATCH * (HEADER + IOVEC);
-const CONTROLS_AT = NAMES_AT + BATCH * NAME_ROOM;
-const WORDS = CONTROLS_AT + BATCH * CONTROL_ROOM;
-
-/** What a control message says of the address that was asked: level, type, and where in it the interface's number is. */
-const IP_PKTINFO = 8;
-const IPV6_PKTINFO = 50;
+const WORDS = NAMES_AT + BATCH * NAME_ROOM;
 
 type Frame = { readonly words: Uint32Array; readonly slots: readonly Uint8Array[]; readonly headers: bigint };
 
-/** The structures with all pointers set; `named` with a place for an address each, `control` with one for control messages. */
-function frame(libc: Libc, room: number, named: boolean, control: boolean): Frame {
+/** The structures with all pointers set; `named` with a place for an address each. */
+function frame(libc: Libc, room: number, named: boolean): Frame {
   const words = new Uint32Array(WORDS);
   // An odd number of cache lines from slot to slot, so that the heads of the packets do not all fall in the same set.
   const stride = (Math.ceil(room / 64) | 1) * 64;
@@ -58,14 +50,13 @@ function frame(libc: Libc, room: number, named: boolean, control: boolean): Fram
     if (named) point(header + NAME, headers + BigInt((NAMES_AT + i * NAME_ROOM) * 4));
     point(header + IOV, headers + BigInt(iovec * 4));
     words[header + IOV_COUNT] = 1;
-    if (control) point(header + CONTROL, headers + BigInt((CONTROLS_AT + i * CONTROL_ROOM) * 4));
     point(iovec, packetsAt + BigInt(i * stride));
     words[iovec + IOVEC_LENGTH] = room;
   }
   return { words, slots, headers };
 }
 
-/** Who sent a datagram and which address they asked: what an answer that comes later is sent by. */
+/** Who sent a datagram, as the system lays it out, behind its length in bytes: what an answer that comes later is sent by. */
 export type Envelope = Uint32Array;
 
 export type Receiver = {
@@ -87,32 +78,22 @@ export type Receiver = {
   copyTo(i: number, into: Uint32Array, header: number): void;
 };
 
-/** `room` bytes for each packet; `from` is "connected" when there is one sender only, "wildcard" when many addresses are asked. */
-export function createReceiver(
-  libc: Libc,
-  room: number,
-  from: 'anyone' | 'wildcard' | 'connected',
-): Receiver {
-  const named = from !== 'connected';
-  const control = from === 'wildcard';
-  const { words, slots, headers } = frame(libc, room, named, control);
+/** `room` bytes for each packet; a connected socket has one sender only, and nothing is said of it. */
+export function createReceiver(libc: Libc, room: number, from: 'anyone' | 'connected'): Receiver {
+  const named = from === 'anyone';
+  const { words, slots, headers } = frame(libc, room, named);
   const nameBytes = named ? NAME_ROOM * 4 : 0;
-  const controlBytes = control ? CONTROL_BYTES : 0;
   let used = BATCH;
 
   return {
     slots,
     receive(fd) {
-      for (let i = 0, header = 0; i < used; i++, header += HEADER) {
-        words[header + NAME_LENGTH] = nameBytes;
-        words[header + CONTROL_LENGTH] = controlBytes;
-      }
+      for (let i = 0; i < used; i++) words[i * HEADER + NAME_LENGTH] = nameBytes;
       used = 0;
       for (let tries = 0; ; tries++) {
         const count = libc.recvmmsg(fd, headers, BATCH, DONTWAIT, null);
         if (count >= 0) {
           used = count;
-          if (control) for (let i = 0; i < count; i++) forgetInterface(words, i);
           return count;
         }
         const error = libc.errno();
@@ -138,42 +119,26 @@ export function createReceiver(
     },
     v6: (i, read) => read(words, NAMES_AT + i * NAME_ROOM + 2),
     envelope(i) {
-      const taken = new Uint32Array(1 + NAME_ROOM + (control ? CONTROL_ROOM + 1 : 0));
-      const header = i * HEADER;
-      taken[0] = words[header + NAME_LENGTH]!;
+      const taken = new Uint32Array(1 + NAME_ROOM);
+      taken[0] = words[i * HEADER + NAME_LENGTH]!;
       for (let w = 0; w < NAME_ROOM; w++) taken[1 + w] = words[NAMES_AT + i * NAME_ROOM + w]!;
-      if (control) {
-        taken[1 + NAME_ROOM] = words[header + CONTROL_LENGTH]!;
-        for (let w = 0; w < CONTROL_ROOM; w++)
-          taken[2 + NAME_ROOM + w] = words[CONTROLS_AT + i * CONTROL_ROOM + w]!;
-      }
       return taken;
     },
     copyTo(i, into, to) {
-      const header = i * HEADER;
       const name = NAMES_AT + i * NAME_ROOM;
       const nameTo = NAMES_AT + to * NAME_ROOM;
-      into[to * HEADER + NAME_LENGTH] = words[header + NAME_LENGTH]!;
-      for (let w = 0; w < 7; w++) into[nameTo + w] = words[name + w]!;
-      if (!control) return;
-      const size = words[header + CONTROL_LENGTH]!;
-      into[to * HEADER + CONTROL_LENGTH] = size;
-      for (let w = 0; w < size >> 2; w++)
-        into[CONTROLS_AT + to * CONTROL_ROOM + w] = words[CONTROLS_AT + i * CONTROL_ROOM + w]!;
+      into[to * HEADER + NAME_LENGTH] = words[i * HEADER + NAME_LENGTH]!;
+      for (let w = 0; w < NAME_BYTES / 4; w++) into[nameTo + w] = words[name + w]!;
     },
   };
 }
 
-/**
- * The answer leaves from the address that was asked; which interface it takes is the routing table's business, as it is for
- * every other packet. Only a link-local address means nothing without its interface.
- */
-function forgetInterface(words: Uint32Array, i: number): void {
-  if (words[i * HEADER + CONTROL_LENGTH]! < 28) return;
-  const at = CONTROLS_AT + i * CONTROL_ROOM;
-  const type = words[at + 3]!;
-  if (type === IP_PKTINFO) words[at + 4] = 0;
-  else if (type === IPV6_PKTINFO && (words[at + 4]! & 0xc0ff) !== 0x80fe) words[at + 8] = 0;
+/** The envelope to a socket address. */
+export function addressed(name: SocketName): Envelope {
+  const envelope = new Uint32Array(1 + NAME_ROOM);
+  envelope[0] = name.bytes.length;
+  new Uint8Array(envelope.buffer).set(name.bytes, 4);
+  return envelope;
 }
 
 export type SendCounts = { sent: number; dropped: number; errors: number; batches: number };
@@ -197,9 +162,8 @@ export type Sender = {
   clear(): void;
 };
 
-export function createSender(libc: Libc, room: number, to: 'anyone' | 'wildcard' | 'connected'): Sender {
-  const control = to === 'wildcard';
-  const { words, slots, headers } = frame(libc, room, to !== 'connected', control);
+export function createSender(libc: Libc, room: number, to: 'anyone' | 'connected'): Sender {
+  const { words, slots, headers } = frame(libc, room, to === 'anyone');
   // The system reads as many bytes as it is told to: never beyond the slot.
   const fits = (length: number): boolean => length > 0 && length <= room;
   const starts = Array.from({ length: BATCH }, (_, i) => headers + BigInt(i * HEADER * 4));
@@ -234,11 +198,6 @@ export function createSender(libc: Libc, room: number, to: 'anyone' | 'wildcard'
       }
       words[queued * HEADER + NAME_LENGTH] = envelope[0]!;
       for (let w = 0; w < NAME_ROOM; w++) words[NAMES_AT + queued * NAME_ROOM + w] = envelope[1 + w]!;
-      if (control) {
-        words[queued * HEADER + CONTROL_LENGTH] = envelope[1 + NAME_ROOM]!;
-        for (let w = 0; w < CONTROL_ROOM; w++)
-          words[CONTROLS_AT + queued * CONTROL_ROOM + w] = envelope[2 + NAME_ROOM + w]!;
-      }
       add(length);
     },
     flush(fd) {

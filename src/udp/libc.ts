@@ -3,14 +3,6 @@
 
 import { getSystemErrorName } from 'node:util';
 
-/** Watches a descriptor; nothing is heard of it any more once the handle is collected, so whoever watches holds it. */
-export type PollHandle = {
-  start(what: { readable: boolean }, onReady: (status: number) => void): void;
-  close(): void;
-  ref(): void;
-  unref(): void;
-};
-
 /** Results are the system's own: below 0 is an error, and `errno` says which, until the next call. */
 export type Libc = {
   socket(family: number, type: number, protocol: number): number;
@@ -21,11 +13,11 @@ export type Libc = {
   getsockname(fd: number, name: Uint8Array, length: Uint32Array): number;
   recvmmsg(fd: number, headers: bigint, count: number, flags: number, timeout: null): number;
   sendmmsg(fd: number, headers: bigint, count: number, flags: number): number;
+  fcntl(fd: number, command: number, value: number): number;
   close(fd: number): number;
   errno(): number;
   /** where the bytes lie; they stay there as long as the view is held, and are gone when it is not */
   addressOf(bytes: Uint8Array): bigint;
-  poll(fd: number, onReady: (status: number) => void): PollHandle;
 };
 
 export const EINTR = 4;
@@ -35,11 +27,6 @@ export const EAGAIN = 11;
 export async function loadLibc(): Promise<Libc> {
   const { default: koffi } = await import('koffi');
   const lib = koffi.load(null);
-  const poll = koffi.node.poll as unknown as (
-    fd: number,
-    what: { readable: boolean },
-    onReady: (status: number) => void,
-  ) => PollHandle;
   const libc = {
     socket: lib.func('socket', 'int', ['int', 'int', 'int']),
     setsockopt: lib.func('setsockopt', 'int', ['int', 'int', 'int', 'void *', 'uint']),
@@ -49,13 +36,13 @@ export async function loadLibc(): Promise<Libc> {
     getsockname: lib.func('getsockname', 'int', ['int', 'void *', 'void *']),
     recvmmsg: lib.func('recvmmsg', 'int', ['int', 'void *', 'uint', 'int', 'void *']),
     sendmmsg: lib.func('sendmmsg', 'int', ['int', 'void *', 'uint', 'int']),
+    fcntl: lib.func('fcntl', 'int', ['int', 'int', 'int']),
     close: lib.func('close', 'int', ['int']),
   };
   return {
     ...libc,
     errno: () => koffi.errno(),
     addressOf: (bytes) => koffi.address(bytes),
-    poll: (fd, onReady) => poll(fd, { readable: true }, onReady),
   };
 }
 

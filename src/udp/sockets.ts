@@ -10,6 +10,7 @@ const DATAGRAM = 2;
 const NONBLOCK = 0x800;
 const CLOSE_ON_EXEC = 0x80000;
 
+const F_DUPFD_CLOEXEC = 1030;
 const SOL_SOCKET = 1;
 const SO_SNDBUF = 7;
 const SO_RCVBUF = 8;
@@ -17,15 +18,10 @@ const SO_REUSEPORT = 15;
 const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 const SO_MEMINFO = 55;
-const IPPROTO_IP = 0;
-const IP_PKTINFO = 8;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
-const IPV6_RECVPKTINFO = 49;
 /** Where SO_MEMINFO tells of the bytes that wait to be read, and of the datagrams that found no room. */
 const MEMINFO = { bytes: 36, waiting: 0, dropped: 8 };
-
-export const isWildcard = (address: string): boolean => address === '0.0.0.0' || address === '::';
 
 const where = (address: string, port: number): string =>
   address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
@@ -53,7 +49,10 @@ export type BoundSocketOptions = {
   readonly bufferBytes: number;
 };
 
-/** Gives the descriptor. On a wildcard address, each packet says which address was asked. @throws the system's error */
+/**
+ * Gives the descriptor. Answers from a wildcard address would leave from whichever the system likes: there is a socket for each
+ * address. @throws the system's error
+ */
 export function openBoundSocket(libc: Libc, options: BoundSocketOptions): number {
   const { address, port } = options;
   const name = writeName(address, port);
@@ -68,12 +67,6 @@ export function openBoundSocket(libc: Libc, options: BoundSocketOptions): number
   const v6 = name.family === AF_INET6;
   if (v6) need(option(libc, fd, IPPROTO_IPV6, IPV6_V6ONLY, 1), 'setsockopt');
   if (options.reusePort) need(option(libc, fd, SOL_SOCKET, SO_REUSEPORT, 1), 'setsockopt');
-  if (isWildcard(address)) {
-    const told = v6
-      ? option(libc, fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
-      : option(libc, fd, IPPROTO_IP, IP_PKTINFO, 1);
-    need(told, 'setsockopt');
-  }
   buffers(libc, fd, options.bufferBytes);
   need(libc.bind(fd, name.bytes, name.bytes.length) === 0, 'bind');
   return fd;
@@ -112,4 +105,11 @@ export function systemQueue(libc: Libc, fd: number): { waiting: number; dropped:
   if (libc.getsockopt(fd, SOL_SOCKET, SO_MEMINFO, bytes, Uint32Array.of(MEMINFO.bytes)) !== 0)
     return { waiting: 0, dropped: 0 };
   return { waiting: told[MEMINFO.waiting]!, dropped: told[MEMINFO.dropped]! };
+}
+
+/** A second descriptor of the same socket, which stays open when the first is closed, and the other way round. */
+export function duplicate(libc: Libc, fd: number): number {
+  const copy = libc.fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (copy < 0) throw systemError('fcntl', libc.errno(), `descriptor ${fd}`);
+  return copy;
 }

@@ -1,70 +1,52 @@
-// Hearing of datagrams: calls back when a descriptor can be read, and goes on doing so whatever happens in the call.
+// Hearing of datagrams by one of Node's own sockets, put on a descriptor: when something comes, Node reads one packet, and
+// whoever watches reads all others by batched calls.
 //
-// What the event loop's own watcher does and this one makes up for: it forgets its callback when the handle is collected, falls
-// silent for good after an exception, and stops by itself when an error waits on the socket (an ICMP message to a connected
-// one), telling so once by a status below 0. Promises settled in the callback go on at the end of the same turn of the loop.
+// The optional part offers a watcher of its own, without that one packet. It is not used: when a thread is ended from outside, or
+// for want of memory, while packets come, it cannot call back any more and takes the whole process down.
 
-import type { Libc, PollHandle } from './libc.ts';
+import { createSocket } from 'node:dgram';
+import type { RemoteInfo } from 'node:dgram';
 
 export type Watch = {
-  /** nothing is heard any more; the descriptor stays open */
+  /** nothing is heard any more, and the descriptor is closed */
   close(): void;
-  /** does not keep the process up */
-  unref(): void;
 };
 
 export type WatchDeps = {
-  readonly libc: Libc;
+  /** given away: it is closed with the watch, or with the thread */
   readonly fd: number;
-  /** reads what is there; true when there was anything, an error included */
-  readonly onReadable: () => boolean;
-  readonly onError: (error: unknown) => void;
+  readonly family: 4 | 6;
+  /** does not keep the process up */
+  readonly background: boolean;
+  /** a packet, and perhaps more that wait; called up to 32 times before timers and other sockets have their turn */
+  readonly onPacket: (packet: Uint8Array, from: RemoteInfo) => void;
+  /** the system's error on the socket, or one thrown while reading */
+  readonly onError: (error: Error) => void;
 };
 
-/** Readings in a row that brought nothing although the system said there was something. */
-const PATIENCE = 100;
-const REST_MS = 50;
-
+/** @throws the system's error; the descriptor is then still the caller's */
 export function watch(deps: WatchDeps): Watch {
-  const { libc, fd, onReadable, onError } = deps;
-  let idle = 0;
-  let rest: NodeJS.Timeout | null = null;
-  let handle: PollHandle | null = libc.poll(fd, ready);
-
-  function ready(status: number): void {
-    let found = false;
+  const { onPacket, onError } = deps;
+  const socket = createSocket(deps.family === 6 ? 'udp6' : 'udp4');
+  let open = true;
+  socket.on('message', (packet, from) => {
+    if (!open) return;
     try {
-      found = onReadable();
+      onPacket(packet, from);
     } catch (error) {
-      try {
-        onError(error);
-      } catch {
-        // Nobody is left to be told, and nothing may leave this callback.
-      }
+      onError(error as Error);
     }
-    idle = found ? 0 : idle + 1;
-    if (status >= 0 || handle === null) return;
-    // An error that no reading clears would bring us here again at once, for ever.
-    if (idle < PATIENCE) start();
-    else rest ??= setTimeout(start, REST_MS).unref();
-  }
-
-  function start(): void {
-    rest = null;
-    try {
-      handle?.start({ readable: true }, ready);
-    } catch (error) {
-      onError(error);
-    }
-  }
-
+  });
+  socket.on('error', (error) => {
+    if (open) onError(error);
+  });
+  socket.bind({ fd: deps.fd, exclusive: true });
+  if (deps.background) socket.unref();
   return {
     close() {
-      const old = handle;
-      handle = null;
-      if (rest !== null) clearTimeout(rest);
-      old?.close();
+      if (!open) return;
+      open = false;
+      socket.close();
     },
-    unref: () => handle?.unref(),
   };
 }

@@ -5,7 +5,6 @@
 import { openBatchedUdp } from '../udp/self-test.ts';
 import type { BatchedUdp } from '../udp/self-test.ts';
 import { openBoundSocket } from '../udp/sockets.ts';
-import { createDescriptorTable, takeLeftDescriptors } from './descriptor-table.ts';
 import type { Endpoint, ThreadSockets } from './messages.ts';
 
 export type DnsSockets = {
@@ -13,8 +12,6 @@ export type DnsSockets = {
   readonly udp: { readonly kind: 'batched' | 'dgram'; readonly why: string | null };
   /** for the `n`-th DNS thread: descriptors in the order of the endpoints; null when it opens sockets of its own */
   ofThread(n: number): ThreadSockets | null;
-  /** closes what the `n`-th thread had open of its own; it must be gone */
-  threadEnded(n: number): void;
   /** closes all; every thread must be gone */
   close(): void;
 };
@@ -32,7 +29,6 @@ export async function openDnsSockets(deps: {
   const none = (why: string): DnsSockets => ({
     udp: { kind: 'dgram', why },
     ofThread: () => null,
-    threadEnded: () => {},
     close: () => {},
   });
   if (mode === 'dgram') return none('dns.udp in gateway.yaml says so');
@@ -55,7 +51,7 @@ export async function openDnsSockets(deps: {
         open.push(fd);
         return fd;
       });
-      sockets.push({ fds, table: createDescriptorTable() });
+      sockets.push({ fds });
     }
   } catch (error) {
     close();
@@ -64,9 +60,6 @@ export async function openDnsSockets(deps: {
   return {
     udp: { kind: 'batched', why: null },
     ofThread: (n) => sockets[n]!,
-    threadEnded(n) {
-      for (const fd of takeLeftDescriptors(sockets[n]!.table)) libc.close(fd);
-    },
     close,
   };
 }

@@ -63,8 +63,8 @@ export type Update =
   /** forget cached answers of these names and all below them, or of all names */
   | { readonly kind: 'purge'; readonly names: readonly string[] | null };
 
-/** Sockets that belong to main: a descriptor for each endpoint, and where the thread keeps those it opens by itself. */
-export type ThreadSockets = { readonly fds: readonly number[]; readonly table: SharedArrayBuffer };
+/** Sockets that belong to main, which alone closes them: a descriptor for each endpoint. */
+export type ThreadSockets = { readonly fds: readonly number[] };
 
 /** What a DNS thread needs for streams beyond plain TCP on the addresses of UDP. */
 export type StreamStart = {

@@ -11,8 +11,6 @@ export type ThreadSpec = {
   /** made afresh at each start, so that a successor begins with what is in force by then */
   readonly start: () => unknown;
   readonly limits: ResourceLimits;
-  /** the thread is gone, in order or not, and no successor was started yet */
-  readonly ended?: () => void;
 };
 
 export type ThreadDeps<M> = {
@@ -81,7 +79,6 @@ export function superviseThread<M extends { readonly kind: string } = FromThread
     });
     current.on('exit', (code) => {
       up = false;
-      spec.ended?.();
       if (stopping) return;
       const problem = cause ?? new Error(`thread ${spec.name} ended with code ${code}`);
       if (!everReady) {

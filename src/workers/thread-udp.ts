@@ -7,7 +7,6 @@ import type { ExchangeDeps } from '../resolver/exchange.ts';
 import { createBatchedPools } from '../resolver/udp-pool-batched.ts';
 import { loadLibc } from '../udp/libc.ts';
 import { createTurn } from '../udp/turn.ts';
-import { keepDescriptors } from './descriptor-table.ts';
 import type { ThreadSockets } from './messages.ts';
 
 export type ThreadUdp = {
@@ -27,9 +26,17 @@ export async function openThreadUdp(sockets: ThreadSockets | null): Promise<Thre
   }
   const libc = await loadLibc();
   const turn = createTurn();
-  const descriptors = keepDescriptors(sockets.table);
+  const servers: DnsServer[] = [];
+  // A thread that ends in whatever way it can still notice takes nothing more out of the sockets: it is its successor's.
+  process.on('exit', () => {
+    for (const server of servers) void server.close();
+  });
   return {
-    openServer: async (n, options) => openDnsUdpBatch({ ...options, libc, turn, fd: sockets.fds[n]! }),
-    createPool: createBatchedPools({ libc, turn, descriptors }),
+    async openServer(n, options) {
+      const server = openDnsUdpBatch({ ...options, libc, turn, fd: sockets.fds[n]! });
+      servers.push(server);
+      return server;
+    },
+    createPool: createBatchedPools({ libc, turn }),
   };
 }

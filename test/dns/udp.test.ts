@@ -1,7 +1,6 @@
 import { createSocket } from 'node:dgram';
 import type { Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { networkInterfaces } from 'node:os';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openDnsTcp } from '../../src/dns/server-tcp.ts';
 import { DATAGRAM_ROOM } from '../../src/dns/types.ts';
@@ -23,7 +22,7 @@ import type { Read } from './fixture.ts';
 
 const libc = await loadLibc();
 const turn = createTurn();
-const createPool = createBatchedPools({ libc, turn, descriptors: { opened() {}, closed() {} } });
+const createPool = createBatchedPools({ libc, turn });
 
 const open: { close(): unknown }[] = [];
 afterEach(async () => {
@@ -136,7 +135,7 @@ describe.each(WAYS)('over UDP, %s', (_name, openUdp, batched) => {
       data: [],
       opt: { size: 1232 },
     });
-    expect(upstream.asked.at(-1)?.byTcp).toBe(true);
+    expect(upstream.asked.some((asked) => asked.byTcp)).toBe(true);
   });
 
   it.each([
@@ -374,8 +373,11 @@ describe('over UDP, batched', () => {
     const faulty = withPortZero(libc, () => zero);
     const server = kept(openDnsUdpBatch({ address: '127.0.0.1', port: 0, handler, libc: faulty, turn }));
     const client = await udpClient();
-    client.send(query('bet.example'), server.port, '127.0.0.1');
-    await expect.poll(() => server.stats()['unanswerable']).toBe(1);
+    // Node reads the first of them, with the port as it is.
+    for (let n = 0; n < 20; n++) client.send(query('bet.example'), server.port, '127.0.0.1');
+    await expect.poll(() => server.stats()['received']).toBe(20);
+    expect(server.stats()['unanswerable']).toBeGreaterThan(0);
+    expect(server.stats()['errors']).toBe(0);
     zero = false;
     expect(await askUdp(server.port, query('bet.example'))).toMatchObject({ rcodeNumber: 3 });
   });
@@ -388,45 +390,6 @@ describe('over UDP, batched', () => {
     for (let n = 0; n < 3 * BATCH; n++) client.send(Buffer.alloc(20), server.port, '127.0.0.1');
     await expect.poll(() => back).toBe(3 * BATCH);
     expect(server.stats()['perBatch']).toBeGreaterThan(8);
-  });
-
-  it('on a wildcard address, answers leave from the address that was asked, at once or later', async () => {
-    const server = kept(
-      openDnsUdpBatch({
-        address: '0.0.0.0',
-        port: 0,
-        handler: handlerOf((packet, length, asker, transport, out, later) => {
-          if (packet[0] !== 1) return echo.handle(packet, length, asker, transport, out, later);
-          const answer = later();
-          const bytes = packet.slice(0, length);
-          setImmediate(() => answer(bytes));
-          return 0;
-        }),
-        libc,
-        turn,
-      }),
-    );
-    for (const address of ['127.0.0.1', '127.0.0.53', '127.1.2.3']) {
-      for (const late of [0, 1]) {
-        const client = kept(createSocket('udp4'));
-        client.connect(server.port, address);
-        await once(client, 'connect');
-        // Connected: an answer from any other address would not arrive.
-        client.send(Buffer.alloc(20, late));
-        await once(client, 'message');
-      }
-    }
-    const v6 = Object.values(networkInterfaces())
-      .flatMap((list) => list ?? [])
-      .filter((entry) => entry.family === 'IPv6' && entry.scopeid === 0);
-    const server6 = kept(openDnsUdpBatch({ address: '::', port: 0, handler: echo, libc, turn }));
-    for (const { address } of v6) {
-      const client = kept(createSocket('udp6'));
-      client.connect(server6.port, address);
-      await once(client, 'connect');
-      client.send(Buffer.alloc(20));
-      await once(client, 'message');
-    }
   });
 
   it('a socket that was given is left open, keeps what comes meanwhile, and is read on by the next server', async () => {
