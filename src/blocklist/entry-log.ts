@@ -1,7 +1,7 @@
 // Holds the entries of all lists while an index is built: appended in any order, given back sorted and without
 // duplicates. Buckets by the top bits of the hash keep every step within the processor's cache and make no garbage:
 // chunks are small, never copied to grow, and 12 bytes an entry is nearly all there is. They are cut from large slabs,
-// which go back to the system whole when the log is done with: small pieces would stay with the process.
+// which go back to the system whole when the log is done with: small pieces would stay with the program.
 
 import { homeSlot } from './layout.ts';
 
