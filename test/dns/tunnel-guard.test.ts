@@ -110,7 +110,7 @@ describe('F12 data carried in DNS', () => {
 
   it('a name asked again carries nothing new', () => {
     const it = watch();
-    const names = Array.from({ length: 100 }, () => `k8s-${text(30, HEX)}.elb.eu-west-1.amazonaws.com`);
+    const names = Array.from({ length: 100 }, () => `k8s-${text(30, HEX)}.elb.eu-west-1.example.com`);
     for (let round = 0; round < 20; round++) {
       it.at += 25_000;
       for (const name of names) it.ask(name);
@@ -179,7 +179,7 @@ describe('domains that are new here', () => {
   it('memory stays bounded under a flood of clients and domains', () => {
     const it = watch();
     const before = process.memoryUsage().arrayBuffers + process.memoryUsage().heapUsed;
-    for (let i = 0; i < 100_000; i++) {
+    for (let i = 0; i < 40_000; i++) {
       it.at += 1;
       it.ask(`${text(44, HEX)}.d${i}.test`, { from: `10.${(i >> 16) & 255}.${(i >> 8) & 255}.${i & 255}` });
     }
