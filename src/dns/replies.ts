@@ -89,7 +89,7 @@ export function negativeReply(
 }
 
 /** One address record for the name asked for: 4 bytes for A, 16 for AAAA. */
-export function addressReply(
+function addressReply(
   out: Uint8Array,
   base: number,
   packet: Uint8Array,

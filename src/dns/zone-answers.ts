@@ -79,7 +79,7 @@ export function putSoa(
 }
 
 /** NS of a zone's apex: by RFC 6303 the zone is its own server. */
-export function putNs(out: Uint8Array, from: number, zone: number, ttl: number): number {
+function putNs(out: Uint8Array, from: number, zone: number, ttl: number): number {
   const at = putHead(out, from, zone, TYPE_NS, ttl, 2);
   putUint16(out, at, 0xc000 | zone);
   return at + 2;
