@@ -30,9 +30,6 @@ export const BLOCK_TTL = 10;
 /** What the gateway says it can take by UDP, and the most it sends: no fragments on any usual path. */
 export const UDP_PAYLOAD = 1232;
 
-/** No reply of this file is longer than the question and so many bytes. */
-export const REPLY_ROOM = 128;
-
 const FLAG_TC = 0x0200;
 const TYPE_HINFO = 13;
 
@@ -46,7 +43,7 @@ const NULL_ADDRESSES: PageAddresses = { v4: new Uint8Array(4), v6: new Uint8Arra
 
 /**
  * A reply without records: `rcode` (0 to 4095) and, when the asker spoke EDNS, OPT with `ede` unless that is `EDE_NONE`.
- * Written at `base`; `base` + the question + `REPLY_ROOM` must be inside `out`. Returns the offset after it, as do all below.
+ * Written at `base`; `base` + the question + 128 must be inside `out`. Returns the offset after it, as do all below.
  */
 export function errorReply(
   out: Uint8Array,
@@ -181,7 +178,13 @@ export function appendOpt(
 }
 
 /** Header and the asker's question, letter for letter; opcode, RD and CD are the asker's, RA is ours. */
-export function beginReply(out: Uint8Array, base: number, packet: Uint8Array, query: Query, rcode: number): number {
+export function beginReply(
+  out: Uint8Array,
+  base: number,
+  packet: Uint8Array,
+  query: Query,
+  rcode: number,
+): number {
   putUint16(out, base, query.id);
   putUint16(out, base + 2, 0x8080 | (query.flags & 0x7910) | rcode);
   putUint16(out, base + 4, query.questionEnd > QUESTION ? 1 : 0);
