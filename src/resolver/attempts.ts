@@ -161,7 +161,8 @@ export function createAttempts(deps: AttemptsDeps): Attempts {
     server.latency.add(performance.now() - attempt.sentAt);
     if (ask === null) return close(attempt);
     if (cut) {
-      ask.fallback ??= answer.slice();
+      // A copy in any case: what a Buffer calls a slice is none.
+      ask.fallback ??= new Uint8Array(answer);
       return goOverTcp(attempt, server, 'cut');
     }
     const rcode = (answer[3] as number) & 15;
@@ -170,7 +171,8 @@ export function createAttempts(deps: AttemptsDeps): Attempts {
       ask.open--;
       return deps.answered(ask, answer);
     }
-    ask.fallback ??= answer.slice();
+    // A copy in any case: what a Buffer calls a slice is none.
+    ask.fallback ??= new Uint8Array(answer);
     lose(attempt);
   }
 

@@ -44,7 +44,7 @@ function addPadding(packet: Uint8Array, length: number, block: number): number {
 
 /** A copy of the query, padded when it has a bare OPT after the question that ends at `end`; 0 for no padding. */
 export function paddedCopy(query: Uint8Array, end: number, block: number): Uint8Array {
-  if (block === 0 || end < 0 || !hasBareOpt(query, query.length, end)) return query.slice();
+  if (block === 0 || end < 0 || !hasBareOpt(query, query.length, end)) return new Uint8Array(query);
   const copy = new Uint8Array(query.length + 4 + block);
   copy.set(query);
   return copy.subarray(0, addPadding(copy, query.length, block));

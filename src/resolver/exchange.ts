@@ -223,7 +223,7 @@ export function createExchange(deps: ExchangeDeps): Exchange {
     if (same !== null) {
       counts.merged++;
       const id = ((packet[0] as number) << 8) | (packet[1] as number);
-      same.others.push({ id, letters: packet.slice(12, end), done });
+      same.others.push({ id, letters: new Uint8Array(packet.subarray(12, end)), done });
       return null;
     }
     const clock = performance.now();

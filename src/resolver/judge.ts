@@ -42,7 +42,7 @@ function judgeCookie(attempt: Attempt, server: Server, answer: Uint8Array): Judg
   const size = found % 64;
   jar.use = 'yes';
   jar.without = 0;
-  if (!isKept(jar.server, answer, at, size)) jar.server = answer.slice(at, at + size);
+  if (!isKept(jar.server, answer, at, size)) jar.server = new Uint8Array(answer.subarray(at, at + size));
   return rcode === BADCOOKIE ? 'again' : 'good';
 }
 

@@ -6,7 +6,7 @@ import { createLatency } from './latency.ts';
 import type { AnyUpstream, UpstreamState } from './types.ts';
 import { upstreamText } from './upstreams.ts';
 
-export const FAILURES_UNTIL_DOWN = 3;
+const FAILURES_UNTIL_DOWN = 3;
 const MAX_DOWN_MS = 30_000;
 /**
  * A server comes after a later one when its smoothed time is more than SLOWER times the other's and SLOWER_BY_MS on top. It

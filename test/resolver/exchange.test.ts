@@ -194,6 +194,50 @@ describe('exchange', () => {
     expect(dataOf(await answer)).toEqual(['192.0.2.1']);
   });
 
+  it('tells whoever asks without a promise once, and never before it has returned', async () => {
+    const upstream = await upstreamServer();
+    const exchange = exchangeTo([upstream]);
+    const told: (Uint8Array | null)[] = [];
+    const ask = (packet: Uint8Array): Promise<void> =>
+      new Promise((resolve) => {
+        exchange.ask(packet, (answer) => {
+          told.push(answer === null ? null : new Uint8Array(answer));
+          resolve();
+        });
+      });
+    const all = [
+      ask(Buffer.alloc(5)),
+      ask(Buffer.alloc(700)),
+      ask(queryFor('A.example', 9)),
+      ask(queryFor('a.example', 8)),
+    ];
+    expect(told).toEqual([]);
+    await Promise.all(all);
+    const answers = told.flatMap((answer) => (answer === null ? [] : [decode(Buffer.from(answer))]));
+    expect(answers.map(({ id, questions }) => [id, questions?.[0]?.name])).toEqual([
+      [9, 'A.example'],
+      [8, 'a.example'],
+    ]);
+    expect(told.length).toBe(4);
+    expect(upstream.asked.length).toBe(1);
+  });
+
+  it('gives true answers to all through a server that comes and goes', async () => {
+    const [flapping, good] = [await upstreamServer(), await upstreamServer()];
+    flapping.script = (asked) =>
+      flapping.asked.length % 3 === 0 ? [] : [answerTo(asked, [addressRecord(asked.name, '192.0.2.1')])];
+    const exchange = exchangeTo([flapping, good]);
+    const answers = await Promise.all(
+      Array.from({ length: 60 }, (_, i) => exchange.query(queryFor(`n${i}.example`))),
+    );
+    expect(new Set(answers.flatMap(dataOf))).toEqual(new Set(['192.0.2.1']));
+    expect(exchange.stats()).toMatchObject({ answered: 60, failed: 0, inFlight: 0 });
+    // What was not answered is waited for a while, to see whether the server is back.
+    await expect
+      .poll(() => exchange.upstreams().map(({ inFlight }) => inFlight), { timeout: 5000 })
+      .toEqual([0, 0]);
+  });
+
   it('refuses to be made of nothing or of itself', () => {
     const deps = { now: () => 0, randomId: () => 0 };
     expect(() => createExchange({ ...deps, upstreams: [] })).toThrow(/no upstream/);

@@ -10,7 +10,7 @@ import { localNames } from './local-names.ts';
 
 export const dns = z.strictObject({
   upstreams: optional(z.array(textOf(parseUpstreamEntry)).min(1), {
-    says: 'The DNS servers that answer what is allowed, in order. `system` stands for those of this machine; otherwise write IP or IP:port, or `tls://host` (DNS over TLS) or `https://host/path` (DNS over HTTPS), whose certificate must be for that host. `tls://IP#host` says where the host is.',
+    says: 'The DNS servers that answer what is allowed, in order. `system` stands for those of this machine; otherwise write IP or IP:port, or `tls://host` (DNS over TLS) or `https://host/path` (DNS over HTTPS), whose certificate must be for that host. `tls://IP#host` says where the host is. One that fails, or takes more than three times as long as a later one and 50 ms on top, comes after it.',
     write: 'write a list such as [system] or ["9.9.9.9", "149.112.112.112"]',
     fallback: D.upstreams,
   }),
