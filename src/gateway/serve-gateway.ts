@@ -243,6 +243,7 @@ async function start(
     certificate,
   });
   const metrics = createMetrics({
+    udp,
     pool: dataPool,
     writer,
     lists,

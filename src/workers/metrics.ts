@@ -4,6 +4,7 @@
 import type { Gauge, Registry } from 'prom-client';
 import type { AuditWriter } from './audit-writer.ts';
 import { certificateCheck } from './certificate-check.ts';
+import type { DnsSockets } from './dns-sockets.ts';
 import type { ListKeeper } from './list-keeper.ts';
 import type { Pool } from './pool.ts';
 
@@ -27,6 +28,8 @@ export function createMetrics(deps: {
   readonly pool: Pool;
   readonly writer: Pick<AuditWriter, 'stats' | 'alive' | 'restarts'>;
   readonly lists: Pick<ListKeeper, 'state'>;
+  /** how datagrams are read */
+  readonly udp: DnsSockets['udp'];
   /** why the last reload was refused, or null */
   readonly configProblem: () => string | null;
   readonly now: () => number;
@@ -94,6 +97,11 @@ export function createMetrics(deps: {
           ok: dead.length === 0,
           detail:
             dead.length > 0 ? `${dead.join(', ')} starting again` : `${threads.length} data threads answer`,
+        },
+        // Slower, not worse: every answer is the same.
+        datagrams: {
+          ok: true,
+          detail: deps.udp.why === null ? 'in batches' : `one by one: ${deps.udp.why}`,
         },
         configuration: {
           ok: deps.configProblem() === null,

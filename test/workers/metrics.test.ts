@@ -22,6 +22,7 @@ function bench() {
   } as unknown as Pool;
   const config: { problem: string | null } = { problem: null };
   const metrics = createMetrics({
+    udp: { kind: 'batched', why: null },
     configProblem: () => config.problem,
     now: () => 0,
     pool,
