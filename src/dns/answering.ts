@@ -13,6 +13,7 @@ import { createQuestionText } from './question-text.ts';
 import { relayReply } from './relay.ts';
 import * as replies from './replies.ts';
 import type { Place } from './slab.ts';
+import { asksForDiscovery, discoveryReply } from './discovery.ts';
 import { specialReply } from './special-names.ts';
 import type { SpecialAnswer } from './special-names.ts';
 import type { DnsSettings, Transport } from './types.ts';
@@ -69,6 +70,7 @@ export function createAnswering(deps: {
   settings: DnsSettings;
 }): Answering {
   const { here, engine, store, own, counts, note, settings } = deps;
+  const { discovery = null } = settings;
   const page = pageAddresses(settings.page);
   const portalStyle = page.v4 !== null || page.v6 !== null ? 'page' : settings.block;
   const text = createQuestionText();
@@ -125,7 +127,11 @@ export function createAnswering(deps: {
 
   function special(answer: SpecialAnswer): number {
     counts.special++;
-    const size = specialReply(here.out, 0, here.packet, here.query, answer);
+    const { out, packet, query } = here;
+    const size =
+      discovery !== null && asksForDiscovery(packet, query)
+        ? discoveryReply(out, 0, packet, query, discovery)
+        : specialReply(out, 0, packet, query, answer);
     return finish(own.special(here.asker.client.group), here.startedAt, size);
   }
 

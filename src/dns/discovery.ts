@@ -2,7 +2,9 @@
 // once from the settings, then copied into answers. Whether they may be given is decided where special names are.
 
 import { DOH_PATH } from './doh-request.ts';
-import { CLASS_IN, QUESTION, TYPE_SVCB, putUint16, putUint32 } from './wire.ts';
+import { EDE_NONE, appendOpt, beginReply } from './replies.ts';
+import type { Query } from './wire.ts';
+import { CLASS_IN, NOERROR, QUESTION, TYPE_SVCB, lower, putUint16, putUint32 } from './wire.ts';
 
 export type Designated = {
   /** the name in the certificate, canonical */
@@ -23,6 +25,7 @@ export type Discovery = {
 };
 
 const DISCOVERY_TTL = 300;
+const NAME = Uint8Array.from('\x04_dns\x08resolver\x04arpa\x00', (letter) => letter.charCodeAt(0));
 const KEY_ALPN = 1;
 const KEY_PORT = 3;
 const KEY_V4 = 4;
@@ -45,16 +48,25 @@ export function createDiscovery(designated: Designated): Discovery | null {
   return { count: offers.length, records: Uint8Array.from(records) };
 }
 
-/** Copies the records to `at`, behind the question of an answer that begins at `base`, and counts them in its header. */
-export function appendDiscovery(
+/** Whether a question is the one that the records answer: type SVCB of `_dns.resolver.arpa`. */
+export function asksForDiscovery(packet: Uint8Array, query: Query): boolean {
+  if (query.type !== TYPE_SVCB || query.nameEnd !== QUESTION + NAME.length) return false;
+  for (let i = 0; i < NAME.length; i++) if (lower(packet[QUESTION + i] as number) !== NAME[i]) return false;
+  return true;
+}
+
+/** Writes the answer at `base`, with room for the records; returns the offset after it. */
+export function discoveryReply(
   out: Uint8Array,
   base: number,
-  at: number,
+  packet: Uint8Array,
+  query: Query,
   { count, records }: Discovery,
 ): number {
+  const at = beginReply(out, base, packet, query, NOERROR);
   out.set(records, at);
   putUint16(out, base + 6, count);
-  return at + records.length;
+  return appendOpt(out, base, at + records.length, query, 0, EDE_NONE);
 }
 
 function serviceRecord(

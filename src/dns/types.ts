@@ -2,6 +2,7 @@
 
 import type { LocalData } from '../resolver/local-record.ts';
 import type { Exchange } from '../resolver/types.ts';
+import type { Discovery } from './discovery.ts';
 import type { BlockStyle } from './replies.ts';
 
 export type DnsSettings = {
@@ -19,6 +20,8 @@ export type DnsSettings = {
   readonly allowPrivate: readonly string[];
   /** the school's own names, until `setLocal` is called */
   readonly local: LocalData;
+  /** announces DoT and DoH of our own; left out or null, clients are told of none */
+  readonly discovery?: Discovery | null;
   readonly cache: {
     readonly maxBytes: number;
     /** bounds of every TTL, in seconds; one of zero stays zero */

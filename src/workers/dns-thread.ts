@@ -6,7 +6,7 @@ import type { Exchange } from '../resolver/types.ts';
 import { runDataThread } from './data-thread.ts';
 import type { DataSettings } from './messages.ts';
 import { openExchange } from './open-exchange.ts';
-import { openThreadStreams } from './thread-streams.ts';
+import { discoveryOf, openThreadStreams } from './thread-streams.ts';
 import { openThreadUdp } from './thread-udp.ts';
 
 /** The counters of all servers in one; the mean size of a batch is made anew. */
@@ -38,6 +38,7 @@ await runDataThread(async ({ start, engine, note, now, log }) => {
       rateLimit: settings.rateLimit,
       allowPrivate: settings.allowPrivate,
       local,
+      discovery: discoveryOf(start.streams, settings),
       cache: settings.cache,
       tunnel: settings.tunnel,
       forward: Object.fromEntries(Object.entries(settings.forward).map(([name, to]) => [name, open(to)])),
@@ -59,8 +60,8 @@ await runDataThread(async ({ start, engine, note, now, log }) => {
   const streams = await openThreadStreams(start, { handler: current, log });
   const servers = Object.values(streams.servers).flat();
 
-  const { tls: _tls, ...first } = start.inForce.settings;
-  let settings = JSON.stringify(first);
+  const { tls: shown, ...first } = start.inForce.settings;
+  let settings = JSON.stringify([first, shown?.host]);
 
   return {
     async updated(update) {
@@ -74,7 +75,7 @@ await runDataThread(async ({ start, engine, note, now, log }) => {
       streams.renew(tls);
       // A new certificate is no reason to forget what is cached.
       const before = settings;
-      settings = JSON.stringify(others);
+      settings = JSON.stringify([others, tls?.host]);
       if (settings === before) return;
       const old = exchanges;
       exchanges = [];

@@ -3,8 +3,9 @@ import { decode, encode } from 'dns-packet';
 import { describe, expect, it } from 'vitest';
 import { addKeepAlive, freshness, padAnswer, wantsKeepAlive } from '../../src/dns/answer-options.ts';
 import { clientIdOfServerName, readClientId } from '../../src/dns/client-id.ts';
-import { appendDiscovery, createDiscovery } from '../../src/dns/discovery.ts';
+import { asksForDiscovery, createDiscovery, discoveryReply } from '../../src/dns/discovery.ts';
 import { readDohRequest } from '../../src/dns/doh-request.ts';
+import { createQuery, parseQuery } from '../../src/dns/wire.ts';
 import { query, read } from './fixture.ts';
 
 function answer(options: {
@@ -173,11 +174,12 @@ describe('discovery', () => {
   const given = (one: Parameters<typeof createDiscovery>[0]) => {
     const discovery = createDiscovery(one);
     if (discovery === null) throw new Error('nothing to announce');
-    const asked = query('_dns.resolver.arpa', { type: 64, edns: null });
+    const asked = query('_DNS.resolver.arpa', { type: 64, edns: null });
+    const parsed = createQuery();
+    expect(parseQuery(asked, asked.length, parsed)).toBe(0);
+    expect(asksForDiscovery(asked, parsed)).toBe(true);
     const out = new Uint8Array(1000);
-    out.set(asked);
-    out[2] = 0x81;
-    const end = appendDiscovery(out, 0, asked.length, discovery);
+    const end = discoveryReply(out, 0, asked, parsed, discovery);
     return Buffer.from(out.subarray(0, end));
   };
 
@@ -193,6 +195,17 @@ describe('discovery', () => {
     expect(bytes.toString('hex')).toContain(
       `0002${name}00010003026832000300022${'0fb'}${hints}00070010${path}`,
     );
+  });
+
+  it.each([
+    ['_dns.resolver.arpa', 1],
+    ['dns.resolver.arpa', 64],
+    ['x._dns.resolver.arpa', 64],
+  ])('%s of type %i is another question', (name, type) => {
+    const asked = query(name, { type });
+    const parsed = createQuery();
+    parseQuery(asked, asked.length, parsed);
+    expect(asksForDiscovery(asked, parsed)).toBe(false);
   });
 
   it('only what is offered', () => {

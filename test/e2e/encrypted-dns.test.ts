@@ -91,6 +91,13 @@ describe('kdig and curl', () => {
     expect(byName.stdout).toContain('status: NOERROR');
   });
 
+  it('clients are told of both by the names of RFC 9462', async () => {
+    const args = ['@127.0.0.1', '-p', String(gateway.dns), '-b', KS1, '_dns.resolver.arpa', 'TYPE64'];
+    const { stdout } = await run('dig', args);
+    expect(stdout).toMatch(/SVCB\s+1 dns\.test\. alpn="dot" port=\d+ ipv4hint=127\.0\.0\.1/);
+    expect(stdout).toMatch(/SVCB\s+2 dns\.test\. alpn="h2" port=\d+ .*\/dns-query\{\?dns\}/);
+  });
+
   it('dig +tcp: many on one connection', async () => {
     const names = Array.from({ length: 40 }, (_, i) => `n${i}.allowed.example`);
     const args = [
