@@ -23,6 +23,7 @@ const Answer = Type.Object({
     list: MaybeText,
     group: Type.String(),
     overrideId: MaybeText,
+    target: MaybeText,
     until: MaybeText,
   }),
   trace: Type.Array(
