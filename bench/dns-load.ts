@@ -124,9 +124,7 @@ async function runGateway(
       upstreams: [{ address: HOST, port: upstreamPort }],
       now: Date.now,
       randomId: createRandomIds(),
-      ...(batched
-        ? { createPool: createBatchedPools({ libc, turn, descriptors: { opened() {}, closed() {} } }) }
-        : {}),
+      ...(batched ? { createPool: createBatchedPools({ libc, turn }) } : {}),
     }),
     note: () => handled++,
     now: Date.now,

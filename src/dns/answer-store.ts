@@ -54,6 +54,9 @@ export type AnswerStore = {
   addressCount(place: Place): number;
   /** the nth address that the answer gives: 4 or 16 bytes, within `bytes` */
   address(place: Place, n: number): Uint8Array;
+  /** the epoch of the engine in which no list held any of the addresses, as `setUnlisted` was told */
+  unlistedIn(place: Place): number;
+  setUnlisted(place: Place, epoch: number): void;
   /** extended errors of the upstream as options in wire form, or null */
   extendedErrors(place: Place): Uint8Array | null;
   /** forgets these canonical names and all below them, or everything */
@@ -73,9 +76,12 @@ const CHAIN_ERRORS = 7; // names of the chain; bytes of extended errors in the h
 const STORED = 4; // in doubles
 const FRESH = 5;
 const RETRY = 6;
-const HEAD = 56;
+const UNLISTED = 14;
+const HEAD = 64;
 const FAILURE = 0x10000;
 const GUARDED = 0x20000;
+
+const NEVER = 0xffffffff;
 
 /** The least a record takes, for the size of the table. */
 const LEAST = 128;
@@ -169,6 +175,7 @@ export function createAnswerStore(deps: {
     words[at + BODY_RCODE] = bodyEnd | (response.rcode << 16);
     words[at + TTLS_ADDRESSES] = ttls.length | (addresses.length << 16);
     words[at + CHAIN_ERRORS] = chain.length | (errors << 16);
+    words[at + UNLISTED] = NEVER;
     const time = place >>> 3;
     doubles[time + STORED] = facts.storedAt;
     doubles[time + FRESH] = facts.freshUntil;
@@ -272,6 +279,10 @@ export function createAnswerStore(deps: {
       const entry = addressesAt(place) + 3 * n;
       const at = place + HEAD + uint16(bytes, entry);
       return bytes.subarray(at, at + (bytes[entry + 2] as number));
+    },
+    unlistedIn: (place) => word(place, UNLISTED),
+    setUnlisted(place, epoch) {
+      words[(place >>> 2) + UNLISTED] = epoch;
     },
     extendedErrors,
     purge,

@@ -73,10 +73,16 @@ export function chainVerdict(
       });
     }
   }
-  if (store.addressCount(place) === 0 || !engine.hasAddressLists()) return final;
-  const addresses: number[] = [];
-  for (let n = 0; n < store.addressCount(place); n++) addresses.push(n);
-  return decideChain(final, addresses, (n) => engine.decideAddress(store.address(place, n), client, now));
+  const addresses = store.addressCount(place);
+  if (addresses === 0 || !engine.hasAddressLists() || store.unlistedIn(place) === engine.epoch) return final;
+  const listed: Uint8Array[] = [];
+  for (let n = 0; n < addresses; n++) {
+    const address = store.address(place, n);
+    if (engine.decideAddress(address, client, now) !== null) listed.push(address);
+  }
+  // Who asks makes no difference to that, so it is worth noting for the next.
+  if (listed.length === 0) store.setUnlisted(place, engine.epoch);
+  return decideChain(final, listed, (address) => engine.decideAddress(address, client, now));
 }
 
 export type OwnVerdicts = {

@@ -29,10 +29,10 @@ const TAKEN = 4;
 /** Records the clock passes over for their uses before one must go all the same. */
 const PATIENCE = 128;
 
-/** Sizes of places: steps of 32 bytes first, then a quarter more each time. */
+/** Sizes of places: steps of 16 bytes first, then an eighth more each time. */
 const SIZES: readonly number[] = (() => {
   const sizes: number[] = [];
-  for (let size = 96; size <= PAGE; size += Math.max(32, (size >>> 2) & ~7)) sizes.push(size);
+  for (let size = 96; size <= PAGE; size += Math.max(16, (size >>> 3) & ~7)) sizes.push(size);
   if (sizes.at(-1) !== PAGE) sizes.push(PAGE);
   return sizes;
 })();
