@@ -15,6 +15,8 @@ import {
   uint16,
   uint32,
 } from './wire.ts';
+import { NAMES_IN_DATA, createSteadyNames } from './steady-names.ts';
+import type { SteadyNames } from './steady-names.ts';
 
 /** A record takes at least 11 bytes, so no message has more than these. */
 const MAX_RECORDS = 5957;
@@ -45,7 +47,7 @@ export type Response = {
   readonly extendedErrors: Uint8Array | null;
 };
 
-/** Reads an answer; null when it is malformed or leads through too many names. */
+/** Reads an answer; null when it is malformed, leads through too many names, or has names that would not stay what they are. */
 export function readResponse(message: Uint8Array): Response | null {
   const { length } = message;
   if (length < QUESTION || length > 65535 || uint16(message, 4) !== 1) return null;
@@ -59,6 +61,7 @@ export function readResponse(message: Uint8Array): Response | null {
 
   const flags = uint16(message, 2);
   const ttls: number[] = [];
+  const names = createSteadyNames(message, questionEnd, ttls);
   const chain: Uint8Array[] = [];
   const addresses: Uint8Array[] = [];
   let rcode = flags & 15;
@@ -70,7 +73,7 @@ export function readResponse(message: Uint8Array): Response | null {
 
   let at = questionEnd;
   for (let record = 0; record < total; record++) {
-    const fields = skipName(message, at, length);
+    const fields = names.read(at, length);
     if (fields < 0 || fields + 10 > length) return null;
     const type = uint16(message, fields);
     const data = fields + 10;
@@ -87,10 +90,11 @@ export function readResponse(message: Uint8Array): Response | null {
     ttls.push(fields + 4);
     // A TTL with the top bit set counts as zero (RFC 2181, section 8).
     lowest = Math.min(lowest, ttl > 0x7fffffff ? 0 : ttl);
+    if (!readDataNames(names, type, data, end)) return null;
     if (record < answers) {
       if (type === TYPE_CNAME || type === TYPE_DNAME) {
         const name = readName(message, data);
-        // The name is all of the data: one that runs on beyond it would read differently when what follows is cut off.
+        // The name is all of the data.
         if (name === null || skipName(message, data, end) !== end || chain.length === MAX_CHAIN) return null;
         if (type === TYPE_CNAME) chain.push(name);
       } else if (type === TYPE_A && end - data === 4) addresses.push(message.subarray(data, end));
@@ -124,6 +128,18 @@ export function readResponse(message: Uint8Array): Response | null {
     addresses,
     extendedErrors,
   };
+}
+
+/** Whether the names in a record's data end within it and stay what they are. */
+function readDataNames(names: SteadyNames, type: number, data: number, end: number): boolean {
+  const layout = NAMES_IN_DATA.get(type);
+  if (layout === undefined) return true;
+  let at = data + layout[0];
+  for (let n = layout[1]; n > 0; n--) {
+    at = names.read(at, end);
+    if (at < 0) return false;
+  }
+  return true;
 }
 
 function readName(message: Uint8Array, at: number): Uint8Array | null {

@@ -12,21 +12,13 @@ import {
   skipName,
   uint16,
 } from './wire.ts';
+import { NAMES_IN_DATA } from './steady-names.ts';
 
 const KEY_MANDATORY = 0;
 const KEY_ECH = 5;
 const TYPE_RRSIG = 46;
 const MAX_MESSAGE = 65_535;
 const FLAG_AD = 0x20;
-
-/** Types whose data has names that may be compressed (RFC 3597, section 4): bytes before the first name, and how many. */
-const NAMES_IN_DATA: ReadonlyMap<number, readonly [before: number, names: number]> = new Map([
-  ...[2, 3, 4, 5, 7, 8, 9, 12, 39].map((type): [number, [number, number]] => [type, [0, 1]]),
-  ...[6, 14, 17].map((type): [number, [number, number]] => [type, [0, 2]]),
-  ...[15, 18, 21, 36].map((type): [number, [number, number]] => [type, [2, 1]]),
-  [26, [2, 2]],
-  [33, [6, 1]],
-]);
 
 /** A record by its offsets: owner, fixed fields (type first), data, end. */
 type Place = { readonly owner: number; readonly fields: number; readonly data: number; readonly end: number };
