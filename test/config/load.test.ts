@@ -25,9 +25,13 @@ describe('a good configuration', () => {
       school: { name: 'Example Primary', site: 'main', timezone: 'Europe/London', language: 'en' },
       listen: {
         dns: [{ address: '127.0.0.1', port: 1053 }],
+        dot: [],
+        doh: [],
+        proxyProtocol: { from: [], on: ['dns-tcp', 'dot', 'doh'] },
         proxy: [{ address: '127.0.0.1', port: 3128 }],
         web: [{ address: '127.0.0.1', port: 8080 }],
       },
+      tls: null,
       dns: {
         upstreams: ['system'],
         bootstrap: [],
@@ -36,6 +40,8 @@ describe('a good configuration', () => {
         local: { records: [], authoritative: [] },
         block: 'nxdomain',
         serve: ['127.0.0.0/8', '::1'],
+        udp: 'auto',
+        cache: { maxBytes: 32_000_000, leastTtl: 0, mostTtl: 86_400, staleMs: 86_400_000, prefetch: true },
         rateLimit: { qps: 300, exempt: [] },
         tunnel: { action: 'limit', exempt: [] },
       },
