@@ -107,9 +107,13 @@ export function createAnswering(deps: {
   }
 
   function block(verdict: Verdict, at: number): number {
-    counts.blocked++;
     const { packet, query, out } = here;
-    if (verdict.action === 'error') return finish(verdict, at, error(wire.SERVFAIL, replies.EDE_NOT_READY));
+    if (verdict.action === 'error') {
+      counts.undecided++;
+      return finish(verdict, at, error(wire.SERVFAIL, replies.EDE_NOT_READY));
+    }
+    if (verdict.action === 'portal') counts.portal++;
+    else counts.blocked++;
     // Software that looks for a canary takes nothing but "no such name" for a no.
     const style =
       verdict.reason === 'bypass' ? 'nxdomain' : verdict.action === 'portal' ? portalStyle : settings.block;
@@ -119,6 +123,7 @@ export function createAnswering(deps: {
   }
 
   function nodata(verdict: Verdict): number {
+    counts.nodata++;
     const { packet, query, out, startedAt } = here;
     const seconds = ttlUnder(verdict, startedAt, NODATA_TTL);
     const size = replies.negativeReply(out, 0, packet, query, wire.NOERROR, seconds, replies.EDE_FILTERED);
@@ -142,6 +147,7 @@ export function createAnswering(deps: {
   }
 
   function any(verdict: Verdict): number {
+    counts.any++;
     const { packet, query, out, startedAt } = here;
     const size = replies.anyReply(out, 0, packet, query, ttlUnder(verdict, startedAt, ANY_TTL));
     return finish(verdict, startedAt, size);

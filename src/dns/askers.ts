@@ -4,7 +4,7 @@
 import { LRUCache } from 'lru-cache';
 import { compileNetworks, matchesNetworks } from '../policy/private-address.ts';
 import type { Client, Engine } from '../policy/types.ts';
-import type { Asker } from './types.ts';
+import type { Asker, LimitedClient } from './types.ts';
 
 /**
  * `served`: answer. `over`: beyond its rate, ask it to come back by TCP, or refuse there. `drop`: so far beyond that
@@ -28,6 +28,8 @@ type Bucket = {
   readonly limited: boolean;
   tokens: number;
   filledAt: number;
+  /** queries turned away since `takeLimited` */
+  over: number;
 };
 
 export type Askers = {
@@ -36,10 +38,13 @@ export type Askers = {
   admit(asker: KnownAsker, now: number): Admission;
   /** the asker with the policy's present view of it */
   refresh(asker: KnownAsker): void;
+  /** those that were served until they met the limit, since this was last asked; the first few hundred */
+  takeLimited(): LimitedClient[];
   known(): number;
 };
 
 const MAX_KNOWN = 16_384;
+const MAX_LIMITED = 256;
 
 /**
  * A token bucket for each address: `qps` queries a second, twice that at once. The next `qps` beyond it are `over`, all
@@ -57,6 +62,7 @@ export function createAskers(deps: {
   const buckets = new LRUCache<string, Bucket>({ max: MAX_KNOWN });
   const byText = new LRUCache<string, KnownAsker>({ max: MAX_KNOWN });
   const byNumber = new Map<number, KnownAsker>();
+  let limited: KnownAsker[] = [];
 
   function bucketOf(address: string): Bucket {
     const held = buckets.get(address);
@@ -68,9 +74,19 @@ export function createAskers(deps: {
       limited: qps > 0 && !isExempt,
       tokens: 2 * qps,
       filledAt: now(),
+      over: 0,
     };
     buckets.set(address, bucket);
     return bucket;
+  }
+
+  function noteLimited(asker: KnownAsker): void {
+    const { bucket } = asker;
+    if (bucket.over === 0) {
+      if (limited.length === MAX_LIMITED) return;
+      limited.push(asker);
+    }
+    bucket.over++;
   }
 
   function meet(address: string, clientId: string | null): KnownAsker {
@@ -101,13 +117,16 @@ export function createAskers(deps: {
       byNumber.set(address, asker);
       return asker;
     },
-    admit({ bucket }, at) {
+    admit(asker, at) {
+      const { bucket } = asker;
       if (bucket.limited) {
         const passed = at - bucket.filledAt;
         // A clock that was set back fills nothing.
         if (passed > 0) bucket.tokens = Math.min(2 * qps, bucket.tokens + (passed * qps) / 1000);
         bucket.filledAt = at;
         if (bucket.tokens < 1) {
+          // Strangers are refused anyway, and their addresses can be made up.
+          if (bucket.served) noteLimited(asker);
           if (bucket.tokens - 1 < -qps) return 'drop';
           bucket.tokens--;
           return bucket.served ? 'over' : 'drop';
@@ -121,6 +140,13 @@ export function createAskers(deps: {
       asker.client = engine.client(asker.address, asker.clientId);
       asker.profile = engine.profile(asker.client);
       asker.epoch = engine.epoch;
+    },
+    takeLimited() {
+      if (limited.length === 0) return [];
+      const taken = limited.map(({ address, bucket }) => ({ client: address, queries: bucket.over }));
+      for (const { bucket } of limited) bucket.over = 0;
+      limited = [];
+      return taken;
     },
     known: () => buckets.size,
   };

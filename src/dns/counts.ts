@@ -1,4 +1,5 @@
-// What a DNS handler counts of its queries, for the metrics. Each query raises `queries` and what became of it.
+// What a DNS handler counts of its queries, for the metrics. Each query raises `queries` and, once it is answered or turned away,
+// one of those that say what became of it; the others say something besides.
 
 export type Counts = ReturnType<typeof createCounts>;
 
@@ -16,6 +17,10 @@ export function createCounts() {
     allowed: 0,
     blocked: 0,
     rewritten: 0,
+    portal: 0,
+    undecided: 0,
+    nodata: 0,
+    any: 0,
     cached: 0,
     stale: 0,
     forwarded: 0,

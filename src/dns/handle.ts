@@ -10,6 +10,7 @@ import type { AtHand } from './answering.ts';
 import { createAskers } from './askers.ts';
 import type { Admission, KnownAsker } from './askers.ts';
 import { createCounts } from './counts.ts';
+import type { Counts } from './counts.ts';
 import { createFetcher, isUsable } from './fetch.ts';
 import { compileForwardTable } from './forward-table.ts';
 import { compileLocalRecords, findLocal } from './local-records.ts';
@@ -36,6 +37,8 @@ export type DnsHandlerDeps = {
   /** UTC ms */
   readonly now: () => number;
   readonly settings: DnsSettings;
+  /** goes on counting where a handler before it ended */
+  readonly counts?: Counts;
   readonly log?: (level: 'warn', msg: string, fields: Record<string, unknown>) => void;
 };
 
@@ -71,7 +74,7 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
     lo: 0,
     hi: 0,
   };
-  const counts = createCounts();
+  const counts = deps.counts ?? createCounts();
   const { note } = deps;
   const answer = createAnswering({ here, engine, store, own: ownVerdicts, counts, note, settings });
   let { local } = settings;
@@ -329,6 +332,7 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
         clients: askers.known(),
       };
     },
+    takeLimited: () => askers.takeLimited(),
     purge: (list) => store.purge(list),
     setLocal(data) {
       local = data;

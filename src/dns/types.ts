@@ -42,6 +42,8 @@ export type Transport = 'udp' | 'tcp' | 'dot' | 'doh';
 /** Who sends packets from one address, looked up once and kept by the handler; nothing in it is for servers to use. */
 export type Asker = { readonly address: string; readonly clientId: string | null };
 
+export type LimitedClient = { readonly client: string; readonly queries: number };
+
 /** Makes the way by which an answer that is not there yet goes to whoever sent the packet at hand. */
 export type Later = () => (answer: Uint8Array) => void;
 
@@ -68,6 +70,8 @@ export type DnsHandler = {
     later: Later,
   ): number;
   stats(): Record<string, number>;
+  /** served clients that the rate limit met since this was last asked, with how many of their queries it turned away */
+  takeLimited(): LimitedClient[];
   /** forgets what is cached of these canonical names and all below them, or of everything */
   purge(names?: readonly string[]): void;
   /** takes the school's own names anew */

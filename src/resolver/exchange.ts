@@ -253,7 +253,7 @@ export function createExchange(deps: ExchangeDeps): Exchange {
       if (take(packet, done) !== null) queueMicrotask(() => done(null));
     },
     stats: () => ({ ...counts, inFlight: live.length, down: servers.down(now()) }),
-    upstreams: () => servers.states(now()),
+    upstreams: () => servers.states(),
     close() {
       if (closed) return;
       closed = true;

@@ -11,6 +11,8 @@ export type Latency = {
   /** ms; 0 before the first answer */
   smoothed(): number;
   samples(): number;
+  /** ms of all answers together */
+  sum(): number;
   /** answers by step, not added up; the last are those beyond every step */
   counts(): number[];
 };
@@ -21,6 +23,7 @@ export function createLatency(): Latency {
   const counts = new Float64Array(LATENCY_STEPS.length + 1);
   let smoothed = 0;
   let samples = 0;
+  let sum = 0;
   const mix = (ms: number): void => {
     smoothed = samples++ === 0 ? ms : smoothed + (ms - smoothed) * WEIGHT;
   };
@@ -29,6 +32,7 @@ export function createLatency(): Latency {
       let step = 0;
       while (step < LATENCY_STEPS.length && ms > (LATENCY_STEPS[step] as number)) step++;
       counts[step] = (counts[step] as number) + 1;
+      sum += ms;
       mix(ms);
     },
     atLeast(ms) {
@@ -36,6 +40,7 @@ export function createLatency(): Latency {
     },
     smoothed: () => smoothed,
     samples: () => samples,
+    sum: () => sum,
     counts: () => [...counts],
   };
 }

@@ -30,7 +30,7 @@ export type Servers = {
   /** now and then: whether some are slow */
   compare(): void;
   down(at: number): number;
-  states(at: number): UpstreamState[];
+  states(): UpstreamState[];
 };
 
 export function createServers(
@@ -98,16 +98,17 @@ export function createServers(
       bySpeed = slow.length === 0 ? all : [...all.filter((server) => !slow.includes(server)), ...slow];
     },
     down: (at) => all.filter((server) => server.downUntil > at).length,
-    states: (at) =>
-      all.map(({ name, kind, downUntil, counts, cookie, mixes, latency }) => ({
+    states: () =>
+      all.map(({ name, kind, failures, counts, cookie, mixes, latency }) => ({
         name,
         kind,
-        up: downUntil <= at,
+        up: failures < FAILURES_UNTIL_DOWN,
         ...counts,
         cookies: cookie.use === 'yes',
         mixedCase: kind === 'udp' && mixes,
         latencyMs: latency.smoothed(),
         latency: latency.counts(),
+        latencySumMs: latency.sum(),
       })),
   };
 }

@@ -37,7 +37,7 @@ export type Exchange = {
 export type UpstreamState = {
   readonly name: string;
   readonly kind: 'udp' | 'tls' | 'https';
-  /** false while it is left for last after several failures in a row */
+  /** false after several failures in a row, until it answers again */
   readonly up: boolean;
   readonly queries: number;
   readonly answers: number;
@@ -59,6 +59,8 @@ export type UpstreamState = {
   readonly latencyMs: number;
   /** answers by `LATENCY_STEPS`, not added up; one more for those beyond */
   readonly latency: readonly number[];
+  /** ms of all answers together */
+  readonly latencySumMs: number;
 };
 
 export type ResolvedAddress = { readonly address: string; readonly family: 4 | 6 };

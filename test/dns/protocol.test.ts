@@ -243,6 +243,23 @@ describe('the rate of one client', () => {
     expect(it.decisions.length).toBe(20 + 1 + 60 + 1);
   });
 
+  it('is visible: the clients that met it are told once, but not strangers, and of a flood only some', async () => {
+    const serve = ['10.0.0.0/8'];
+    const it = rig({ settings: { serve, rateLimit: { qps: 1, exempt: [] } } });
+    expect(it.handler.takeLimited()).toEqual([]);
+    for (let i = 0; i < 7; i++) it.askNow(packet, { from: '10.0.0.1' });
+    for (let i = 0; i < 7; i++) it.askNow(packet, { from: '203.0.113.9' });
+    it.askNow(packet, { from: '10.0.0.2' });
+    expect(it.handler.takeLimited()).toEqual([{ client: '10.0.0.1', queries: 5 }]);
+    expect(it.handler.takeLimited()).toEqual([]);
+    it.askNow(packet, { from: '10.0.0.1' });
+    expect(it.handler.takeLimited()).toEqual([{ client: '10.0.0.1', queries: 1 }]);
+    for (let i = 0; i < 3000; i++) it.askNow(packet, { from: `10.1.${(i % 1000) >> 8}.${(i % 1000) & 255}` });
+    expect(it.handler.takeLimited()).toHaveLength(256);
+    for (let i = 0; i < 1000; i++) it.askNow(packet, { from: `10.1.${i >> 8}.${i & 255}` });
+    expect(it.handler.takeLimited()[0]).toEqual({ client: '10.1.0.0', queries: 1 });
+  });
+
   it('fills up again at the rate, and not by a clock that is set back', async () => {
     const it = rig({ rule: () => BLOCK, settings: { rateLimit: { qps: 10, exempt: [] } } });
     for (let i = 0; i < 20; i++) await it.ask(packet);

@@ -70,13 +70,29 @@ describe('the order of upstreams', () => {
     const servers = three();
     measured(servers, [3, 3, 3]);
     servers.all[1]!.counts.spoofed = 2;
-    expect(servers.states(0)[1]).toMatchObject({
+    expect(servers.states()[1]).toMatchObject({
       name: '192.0.2.2:53',
       kind: 'udp',
       up: true,
       spoofed: 2,
       latencyMs: 3,
     });
-    expect(servers.states(0)[1]?.latency).toEqual([0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    expect(servers.states()[1]?.latency).toEqual([0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    expect(servers.states()[1]?.latencySumMs).toBe(24);
+  });
+
+  it('calls a server down until it has answered again, also while it is to be tried again', () => {
+    const servers = three();
+    const dead = servers.all[1]!;
+    const isUp = () => servers.states()[1]!.up;
+    for (let n = 0; n < 3; n++) {
+      expect(isUp()).toBe(true);
+      servers.markFailed(dead, 0);
+    }
+    expect(isUp()).toBe(false);
+    expect(servers.takeProbes(60_000, 0)).toEqual([dead]);
+    expect(isUp()).toBe(false);
+    servers.markWell(dead);
+    expect(isUp()).toBe(true);
   });
 });
