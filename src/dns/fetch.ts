@@ -1,6 +1,7 @@
 // Getting an answer that is not in the store: the query that goes upstream, what comes back read, checked and kept, and
 // what is given instead when nothing of use comes back.
 
+import { reachedRecords } from '../resolver/relevance.ts';
 import type { AnswerStore, Facts } from './answer-store.ts';
 import { createQuestionText } from './question-text.ts';
 import type { RebindingGuard } from './rebinding.ts';
@@ -13,6 +14,7 @@ import { NONE } from './slab.ts';
 import type { Place } from './slab.ts';
 import type { Turn } from './turns.ts';
 import {
+  CLASS_IN,
   FLAG_CD,
   FORMERR,
   NOERROR,
@@ -86,13 +88,20 @@ export function createFetcher(deps: {
     }
     if (response.nameEnd !== QUESTION + askedName(turn).length) return fail(turn, null, null, at);
     if (response.rcode !== NOERROR && response.rcode !== NXDOMAIN) return fail(turn, answer, response, at);
+    // Records that the question does not lead to are no part of its answer, and no true resolver sends them.
+    const reached = reachedRecords(answer, response.questionEnd);
+    if (reached === null || reached.includes(0)) return fail(turn, null, null, at);
     // Another query of the same kind may have brought it already.
     const known = store.find(turn.key, turn.packet, turn.query.nameEnd);
     const brought = known !== NONE && !store.isFailure(known) && store.freshUntil(known) > at;
     if (brought && turn.reply !== null) return known;
     if (turn.target !== null) {
+      const { chain } = response;
       answer = composeRewrite(turn.packet, turn.query.questionEnd, turn.target, answer);
       response = answer === null ? null : readResponse(answer);
+      // The names that the target leads through are not in what is composed, but count all the same.
+      if (response !== null && chain.length > 0)
+        response = { ...response, chain: [...response.chain, ...chain] };
     } else if (turn.query.type === TYPE_HTTPS || turn.query.type === TYPE_SVCB) {
       answer = withoutEch(answer);
       response = answer === null ? null : readResponse(answer);
@@ -153,7 +162,7 @@ function writeQuery(out: Uint8Array, turn: Turn): number {
   let at = QUESTION;
   for (let i = 0; i < name.length; i++) out[at++] = name[i] as number;
   putUint16(out, at, query.type);
-  putUint16(out, at + 2, query.class);
+  putUint16(out, at + 2, turn.target === null ? query.class : CLASS_IN);
   at += 4;
   if (turn.plain) return at;
   putUint16(out, 10, 1);
