@@ -1,5 +1,6 @@
 // `npm run bench`: every measurement, a row each. `--only NAME` runs one of them, `--lists DIR` names the directory of real
 // lists, `--json` prints for machines. Each measurement runs in a process of its own, so that none sees another's memory.
+// `hostile` runs only when it is named, as it takes half an hour; `--scale 0.01` makes it shorter, `--seed N` another.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,6 +17,7 @@ const MEASUREMENTS = {
   proxy: { file: './proxy-load.ts', call: 'measureProxy', lists: false },
   audit: { file: './audit.ts', call: 'measureAudit', lists: false },
   gateway: { file: './whole-gateway.ts', call: 'measureWholeGateway', lists: true },
+  hostile: { file: './hostile.ts', call: 'measureHostile', lists: false },
 } as const;
 
 const { values } = parseArgs({
@@ -23,6 +25,8 @@ const { values } = parseArgs({
     only: { type: 'string' },
     lists: { type: 'string', default: process.env['SCHOOLGATE_LISTS'] ?? '../shared/data/blocklists' },
     json: { type: 'boolean', default: false },
+    seed: { type: 'string', default: '1' },
+    scale: { type: 'string', default: '1' },
   },
 });
 
@@ -31,7 +35,8 @@ async function measure(
   listsDir: string,
 ): Promise<BenchRow[]> {
   const one = fileURLToPath(new URL('one.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--expose-gc', one, file, call, listsDir], {
+  const more = ['--seed', values.seed, '--scale', values.scale];
+  const child = spawn(process.execPath, ['--expose-gc', one, file, call, listsDir, ...more], {
     cwd: fileURLToPath(new URL('..', import.meta.url)),
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -50,7 +55,7 @@ if (values.only !== undefined && !names.some((name) => name === values.only)) {
 }
 const rows: BenchRow[] = [];
 for (const name of names) {
-  if (values.only !== undefined && values.only !== name) continue;
+  if (values.only === undefined ? name === 'hostile' : values.only !== name) continue;
   const measurement = MEASUREMENTS[name];
   if (measurement.lists && !existsSync(values.lists)) {
     process.stderr.write(
