@@ -31,6 +31,8 @@ export type TallyLimits = {
   readonly flood: number;
   /** different allowed names a minute from one client that are told apart; 10,000 unless told */
   readonly names: number;
+  /** the same a second; 1,000 unless told */
+  readonly rush: number;
   /** allowed visits counted at a time, a power of two; 16,384 unless told */
   readonly slots: number;
   /** clients, and verdicts, known at a time; 8,192 unless told */
@@ -50,7 +52,15 @@ type What = { readonly no: number; readonly kept: boolean };
 
 /** One for each thread: every event of it must go through the same `write`, in order. */
 export function createTally(deps: TallyDeps): Tally {
-  const limits = { burst: 20, flood: 200, names: 10_000, slots: 16_384, known: 8_192, ...deps.limits };
+  const limits = {
+    burst: 20,
+    flood: 200,
+    names: 10_000,
+    rush: 1_000,
+    slots: 16_384,
+    known: 8_192,
+    ...deps.limits,
+  };
   const draft: Draft = {
     at: 0,
     channel: 'dns',
@@ -74,6 +84,7 @@ export function createTally(deps: TallyDeps): Tally {
     drop: deps.drop,
     slots: limits.slots,
     names: limits.names,
+    rush: limits.rush,
   });
   const blocks = createBlockCounts({
     draft,
@@ -93,6 +104,8 @@ export function createTally(deps: TallyDeps): Tally {
     no: next(),
     minute: -1,
     names: 0,
+    newSecond: -1,
+    newNames: 0,
     second: -1,
     seen: 0,
     flooding: false,

@@ -7,7 +7,13 @@ import type { Client, Decision, Verdict } from '../policy/types.ts';
 export type Draft = { -readonly [K in keyof Decision]: Decision[K] };
 
 /** What the counting of one client goes by; `no` is never 0 and never given to another. */
-export type Visitor = { readonly no: number; minute: number; names: number };
+export type Visitor = {
+  readonly no: number;
+  minute: number;
+  names: number;
+  newSecond: number;
+  newNames: number;
+};
 
 export type VisitCounts = {
   note(
@@ -42,6 +48,8 @@ export type VisitCountsDeps = {
   readonly slots: number;
   /** different names a minute from one client that get rows of their own */
   readonly names: number;
+  /** and a second */
+  readonly rush: number;
 };
 
 /** The host of a row that stands for several names. */
@@ -171,7 +179,12 @@ export function createVisitCounts(deps: VisitCountsDeps): VisitCounts {
         who.minute = minute;
         who.names = 0;
       }
-      const many = who.names >= deps.names;
+      const second = Math.floor(at / 1000);
+      if (who.newSecond !== second) {
+        who.newSecond = second;
+        who.newNames = 0;
+      }
+      const many = who.names >= deps.names || who.newNames >= deps.rush;
       if (many) {
         nameLo = nameHi = 0;
         first = firstOf(no, what, 0);
@@ -180,7 +193,10 @@ export function createVisitCounts(deps: VisitCountsDeps): VisitCounts {
           add(slot, bytesIn, bytesOut, durationMs);
           return;
         }
-      } else who.names++;
+      } else {
+        who.names++;
+        who.newNames++;
+      }
       // Asked first: nothing is half done when it throws.
       const name = many ? MANY : host();
       slot = makeRoom(first);

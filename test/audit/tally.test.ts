@@ -242,7 +242,7 @@ describe('counting before telling', () => {
   });
 
   it('M01: a client with more than 10,000 allowed names in a minute has the rest counted in one row', () => {
-    const b = bench();
+    const b = bench({ rush: 1e9 });
     for (let n = 0; n < 50_000; n++) b.note({ client: 0, verdict: 0, name: n, at: T0, bytes: 1 });
     b.note({ client: 1, verdict: 0, name: 60_000, at: T0, bytes: 1 });
     b.tally.flush(1);
@@ -250,6 +250,16 @@ describe('counting before telling', () => {
     expect(b.told.filter((e) => e.host !== '*').length).toBe(10_001);
     expect(b.told.reduce((sum, e) => sum + e.count, 0)).toBe(50_001);
     expect(b.state.asked).toBe(10_001);
+  });
+
+  it('M01: a client with more than 1,000 new allowed names in a second has the rest of that second in one row', () => {
+    const b = bench();
+    for (let n = 0; n < 4000; n++)
+      b.note({ client: 0, verdict: 0, name: n, at: T0 + (n < 3000 ? 0 : 1000), bytes: 1 });
+    b.tally.flush(1);
+    b.read();
+    expect(b.told.filter((e) => e.host !== '*').length).toBe(2000);
+    expect(b.told.reduce((sum, e) => sum + e.count, 0)).toBe(4000);
   });
 
   it('with the writer stuck, a flood of blocks is counted in what waits instead of being spilled one by one', () => {
