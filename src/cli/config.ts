@@ -1,8 +1,10 @@
-// `schoolgate config check`: every mistake of the two files at once. `schoolgate docs write`: the files made from the schema.
+// `schoolgate config check`: every mistake of the two files at once. `schoolgate docs write`: the files made from the
+// schema and from the catalogue of metrics.
 
 import type { Command } from 'commander';
 import { formatError, loadConfig } from '../config/load.ts';
 import { writeReference } from '../config/reference.ts';
+import { writeMetricReference } from '../workers/metric-reference.ts';
 import { print, readCommon, Refused, withCommon, type CommonOptions } from './options.ts';
 
 export function addConfig(program: Command): void {
@@ -21,11 +23,11 @@ export function addConfig(program: Command): void {
       if (!loaded.ok) throw new Refused(`${problems.length} to correct; a running gateway keeps what it has`);
     },
   );
-  const docs = program.command('docs').description('the files made from the configuration schema');
+  const docs = program.command('docs').description('the files made from the code');
   docs
     .command('write')
-    .description('write docs/reference.md and the JSON Schemas')
+    .description('write docs/reference.md, docs/metrics.md and the JSON Schemas')
     .action(() => {
-      for (const file of writeReference()) process.stdout.write(`${file}\n`);
+      for (const file of [...writeReference(), writeMetricReference()]) process.stdout.write(`${file}\n`);
     });
 }

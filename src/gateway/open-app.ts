@@ -18,7 +18,10 @@ export function openApp(deps: {
   lists: () => readonly ListInfo[];
   reader: Reader;
   log: Logger;
-  live: Pick<WebDeps, 'applyOverrides' | 'applyRecords' | 'purgeDns' | 'health' | 'metrics' | 'principalOf'>;
+  live: Pick<
+    WebDeps,
+    'applyOverrides' | 'applyRecords' | 'purgeDns' | 'health' | 'metrics' | 'figures' | 'principalOf'
+  >;
 }): Promise<WebApp> {
   const { config, records, engine, reader, log, live } = deps;
   const { school, web, metrics } = config;

@@ -52,6 +52,7 @@ export async function openOffline({ configFile, dataDir }: GatewayOptions) {
       purgeDns: async () => {},
       health: () => ({ gateway: { ok: false, detail: 'not running' } }),
       metrics: async () => '',
+      figures: () => null,
       principalOf: localAuthor,
     },
   });

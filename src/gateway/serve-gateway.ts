@@ -13,6 +13,10 @@ import { createCollector } from '../workers/collect-garbage.ts';
 import { toDataSettings, type Listening } from '../workers/data-settings.ts';
 import { openDnsSockets } from '../workers/dns-sockets.ts';
 import { createListKeeper } from '../workers/list-keeper.ts';
+import { createFigures } from '../workers/figures.ts';
+import { createHealth } from '../workers/health.ts';
+import { createHistory } from '../workers/history.ts';
+import { createLimitedClients } from '../workers/limited-clients.ts';
 import { createMetrics } from '../workers/metrics.ts';
 import { createOverrideKeeper } from '../workers/override-keeper.ts';
 import { createPool, type Pool } from '../workers/pool.ts';
@@ -170,8 +174,15 @@ async function start(
   });
   undo.push(() => writer.stop(AUDIT_STOP_MS));
   let overridesGeneration = 1;
+  const history = createHistory({ clock: () => performance.now() });
+  const limited = createLimitedClients({ now: Date.now, log });
   const dataPool = createPool({
     log,
+    onReport: (thread, report) => {
+      history.add(thread, report);
+      limited.take(report.limited);
+    },
+    onDeath: history.died,
     inForce: {
       seed: lists.seed,
       index: held && { buffer: held.index.buffer, generation: held.generation },
@@ -242,14 +253,16 @@ async function start(
     collector,
     certificate,
   });
-  const metrics = createMetrics({
-    udp,
+  const metrics = createMetrics({ pool: dataPool, writer, lists, limited });
+  const health = createHealth({
     pool: dataPool,
     writer,
     lists,
+    udp,
     configProblem: reloads.problem,
     now: Date.now,
   });
+  const figures = createFigures({ pool: dataPool, history, limited });
   const app = await openApp({
     config,
     records,
@@ -269,8 +282,9 @@ async function start(
         await dataPool.apply({ kind: 'records', records: local });
       },
       purgeDns: (names) => dataPool.apply({ kind: 'purge', names }),
-      health: metrics.health,
+      health,
       metrics: metrics.text,
+      figures,
       principalOf: (request) =>
         local.has(request.raw.socket) ? localPrincipal(request.headers['x-local-user']) : null,
     },

@@ -32,6 +32,7 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   'POST /api/v1/records': TECHNICIAN,
   'DELETE /api/v1/records/:id': TECHNICIAN,
   'POST /api/v1/dns/purge': TECHNICIAN,
+  'GET /api/v1/status': TECHNICIAN,
   'GET /api/v1/blocklists': TECHNICIAN,
   'GET /api/v1/blocklists/lookup': TECHNICIAN,
   'GET /api/v1/accounts': TECHNICIAN,

@@ -25,6 +25,7 @@ import { addOpenApiRoutes, openApiInfo } from './routes/openapi.ts';
 import { addOverrideRoutes } from './routes/overrides.ts';
 import { addRecordRoutes } from './routes/records.ts';
 import { addSetupRoutes } from './routes/setup.ts';
+import { addStatusRoutes } from './routes/status.ts';
 
 const BODY_LIMIT = 64 * 1024;
 const REQUEST_TIMEOUT_MS = 15_000;
@@ -116,6 +117,7 @@ export const createApp = async (deps: WebDeps): Promise<WebApp> => {
 
   addHealthRoutes(app, deps);
   addMetricsRoutes(app, deps);
+  addStatusRoutes(app, deps);
   addAuthRoutes(app, deps);
   addExplainRoutes(app, deps);
   addEventRoutes(app, deps);

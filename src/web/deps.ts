@@ -73,6 +73,64 @@ export type BlocksCheck =
 
 export type Check = { readonly ok: boolean; readonly detail: string };
 
+/** What one kind of thread, or one thread, did in the last minute, and since it began; shares are 0 to 1, null without any. */
+export type DnsFigures = {
+  readonly queriesPerSecond: number;
+  readonly blockedShare: number | null;
+  readonly cacheHitShare: number | null;
+  readonly failedShare: number | null;
+  readonly turnedAwayPerSecond: number;
+  /** questions that wait for an upstream now */
+  readonly waiting: number;
+  /** since the thread began */
+  readonly queries: number;
+};
+
+export type ProxyFigures = {
+  readonly requestsPerSecond: number;
+  readonly blockedShare: number | null;
+  /** client connections open now */
+  readonly connections: number;
+  /** since the thread began */
+  readonly requests: number;
+};
+
+export type OfThread = { readonly thread: string; readonly alive: boolean; readonly restarts: number };
+
+/** The figures of a running gateway, for technicians: `limited` names clients. */
+export type Figures = {
+  /** what "the last minute" covers, less than 60 after a start */
+  readonly seconds: number;
+  readonly dns: DnsFigures & { readonly threads: readonly (OfThread & DnsFigures)[] };
+  readonly proxy: ProxyFigures & { readonly threads: readonly (OfThread & ProxyFigures)[] };
+  readonly upstreams: readonly {
+    readonly name: string;
+    readonly kind: 'udp' | 'tls' | 'https';
+    /** whose names it is asked for; `.` stands for all others */
+    readonly domain: string;
+    readonly up: boolean;
+    /** the threads that find it down */
+    readonly downIn: readonly string[];
+    /** ms in the last minute; null without an answer */
+    readonly p50Ms: number | null;
+    readonly p95Ms: number | null;
+    readonly queries: number;
+    readonly failures: number;
+    readonly spoofed: number;
+  }[];
+  /** who met the rate limit within the last hour; times are UTC ms */
+  readonly limited: {
+    readonly clients: number;
+    readonly queries: number;
+    readonly top: readonly {
+      readonly client: string;
+      readonly queries: number;
+      readonly since: number;
+      readonly last: number;
+    }[];
+  };
+};
+
 export type WebSettings = {
   /** names under which the gateway is asked, in lower case; addresses and `localhost` always are */
   readonly ownHosts: readonly string[];
@@ -112,6 +170,8 @@ export type WebDeps = {
   /** Makes every thread forget the answers of these names and all below them, or of all names; as `applyOverrides`. */
   readonly purgeDns: (names: readonly string[] | null) => Promise<void>;
   readonly health: () => Readonly<Record<string, Check>>;
+  /** null when no gateway runs */
+  readonly figures: () => Figures | null;
   /** Prometheus text */
   readonly metrics: () => Promise<string>;
   readonly now: () => number;

@@ -6,7 +6,7 @@ import { decodeDecision, withMore, type DecodedDecision } from '../audit/event.t
 import { createTextReader } from '../audit/utf8.ts';
 import { openStore } from '../audit/store.ts';
 import type { AuditThreadStart, FromAuditWriter, ToAuditWriter } from './messages.ts';
-import { heapStats } from './heap-stats.ts';
+import { threadStats } from './thread-stats.ts';
 import { openRingConsumer } from './ring.ts';
 
 /** A batch is on disk at most this long after its first event. */
@@ -71,7 +71,12 @@ const maintain = setInterval(() => {
 }, MAINTAIN_EVERY_MS);
 
 const sendStats = (): void =>
-  send({ kind: 'stats', stats: { ...store.stats(), ...heapStats(), undecodable } });
+  send({
+    kind: 'stats',
+    stats: { ...store.stats(), ...threadStats(), undecodable },
+    upstreams: [],
+    limited: [],
+  });
 const stats = setInterval(sendStats, STATS_EVERY_MS);
 
 port.on('message', (message: ToAuditWriter) => {

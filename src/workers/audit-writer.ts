@@ -9,7 +9,7 @@ export type AuditWriter = {
   readonly ready: Promise<void>;
   /** Carries what waits in the outbox; rows leave it only when the writer says that they are on disk. */
   pump(): void;
-  stats(): Record<string, number>;
+  stats(): Readonly<Record<string, number>>;
   alive(): boolean;
   restarts(): number;
   /** writes all that the rings hold, then ends */
@@ -29,7 +29,7 @@ export function createAuditWriter(deps: {
   readonly onReplaced: () => void;
 }): AuditWriter {
   const { outbox, log } = deps;
-  let stats: Record<string, number> = {};
+  let stats: Readonly<Record<string, number>> = {};
   let sentAt: number | null = null;
 
   const pump = (): void => {

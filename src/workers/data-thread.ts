@@ -5,9 +5,9 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { openIndex } from '../blocklist/open-index.ts';
 import { createEngine } from '../policy/engine.ts';
 import type { Decision, DnsNote, Engine } from '../policy/types.ts';
-import type { DataThreadStart, FromThread, ToDataThread, Update } from './messages.ts';
+import type { DataThreadStart, FromThread, ThreadReport, ToDataThread, Update } from './messages.ts';
 import { createCollector } from './collect-garbage.ts';
-import { heapStats } from './heap-stats.ts';
+import { threadStats } from './thread-stats.ts';
 import { createRecorder } from './recorder.ts';
 
 export type DataContext = {
@@ -24,7 +24,7 @@ export type DataContext = {
 export type DataRunning = {
   /** the engine has `update` in force already; settings are the caller's to take up */
   updated(update: Update): Promise<void>;
-  stats(): Record<string, number>;
+  report(): ThreadReport;
   /** stop taking, finish what is under way, let go after `graceMs` at the latest */
   drain(graceMs: number): Promise<void>;
 };
@@ -77,8 +77,10 @@ export async function runDataThread(run: (context: DataContext) => Promise<DataR
   });
 
   const collector = createCollector();
-  const sendStats = (): void =>
-    send({ kind: 'stats', stats: { ...running.stats(), ...recorder.stats(), ...heapStats() } });
+  const sendStats = (): void => {
+    const { stats, upstreams, limited } = running.report();
+    send({ kind: 'stats', stats: { ...stats, ...recorder.stats(), ...threadStats() }, upstreams, limited });
+  };
   const timer = setInterval(() => {
     recorder.turn();
     sendStats();

@@ -1,13 +1,15 @@
 // Thread entry: answers DNS over UDP, TCP, TLS and HTTPS on the ports it is given. The answers are the dns room's; here they are wired.
 
+import { createCounts } from '../dns/counts.ts';
 import { createDnsHandler } from '../dns/handle.ts';
 import type { DnsHandler, DnsServer, DnsSettings } from '../dns/types.ts';
-import type { Exchange } from '../resolver/types.ts';
 import { runDataThread } from './data-thread.ts';
 import type { DataSettings } from './messages.ts';
 import { openExchange } from './open-exchange.ts';
 import { discoveryOf, openThreadStreams } from './thread-streams.ts';
 import { openThreadUdp } from './thread-udp.ts';
+import { ALL_DOMAINS, reportUpstreams, sumUpstreams } from './upstream-reports.ts';
+import type { NamedExchange } from './upstream-reports.ts';
 
 /** The counters of all servers in one; the mean size of a batch is made anew. */
 function totals(servers: readonly DnsServer[]): Record<string, number> {
@@ -21,16 +23,17 @@ function totals(servers: readonly DnsServer[]): Record<string, number> {
 
 await runDataThread(async ({ start, engine, note, now, log }) => {
   const udp = await openThreadUdp(start.sockets);
-  let exchanges: Exchange[] = [];
+  let exchanges: NamedExchange[] = [];
+  const counts = createCounts();
   let local = start.inForce.records;
 
   const createHandler = (settings: DataSettings): DnsHandler => {
-    const open = (upstreams: DataSettings['upstreams']): Exchange => {
+    const open = (domain: string, upstreams: DataSettings['upstreams']) => {
       const exchange = openExchange({ upstreams, settings, now, createPool: udp.createPool });
-      exchanges.push(exchange);
+      exchanges.push({ domain, exchange });
       return exchange;
     };
-    const exchange = open(settings.upstreams);
+    const exchange = open(ALL_DOMAINS, settings.upstreams);
     const dnsSettings: DnsSettings = {
       block: settings.block,
       page: settings.page,
@@ -41,9 +44,11 @@ await runDataThread(async ({ start, engine, note, now, log }) => {
       discovery: discoveryOf(start.streams, settings),
       cache: settings.cache,
       tunnel: settings.tunnel,
-      forward: Object.fromEntries(Object.entries(settings.forward).map(([name, to]) => [name, open(to)])),
+      forward: Object.fromEntries(
+        Object.entries(settings.forward).map(([name, to]) => [name, open(name, to)]),
+      ),
     };
-    return createDnsHandler({ engine, exchange, note, now, log, settings: dnsSettings });
+    return createDnsHandler({ engine, exchange, note, now, log, settings: dnsSettings, counts });
   };
 
   let handler = createHandler(start.inForce.settings);
@@ -80,23 +85,24 @@ await runDataThread(async ({ start, engine, note, now, log }) => {
       const old = exchanges;
       exchanges = [];
       handler = createHandler(update.settings);
-      for (const exchange of old) exchange.close();
+      for (const { exchange } of old) exchange.close();
     },
-    stats() {
-      const stats = handler.stats();
-      for (const exchange of exchanges) {
-        for (const [name, value] of Object.entries(exchange.stats())) {
-          stats[`upstream_${name}`] = (stats[`upstream_${name}`] ?? 0) + value;
-        }
+    report() {
+      const stats = { ...handler.stats(), ...sumUpstreams(exchanges) };
+      const udpTotals = totals(datagrams);
+      for (const [name, value] of Object.entries(udpTotals)) stats[`udp_${name}`] = value;
+      const { received = 0, unanswerable = 0, cut = 0 } = udpTotals;
+      stats['queries_udp'] = received - unanswerable - cut;
+      for (const [kind, of] of Object.entries(streams.servers)) {
+        if (of.length === 0) continue;
+        for (const [name, value] of Object.entries(totals(of)))
+          stats[name === 'queries' ? `queries_${kind}` : `${kind}_${name}`] = value;
       }
-      for (const [name, value] of Object.entries(totals(datagrams))) stats[`udp_${name}`] = value;
-      for (const [kind, of] of Object.entries(streams.servers))
-        for (const [name, value] of Object.entries(totals(of))) stats[`${kind}_${name}`] = value;
-      return stats;
+      return { stats, upstreams: reportUpstreams(exchanges), limited: handler.takeLimited() };
     },
     async drain() {
       await Promise.all([...datagrams, ...servers].map((server) => server.close()));
-      for (const exchange of exchanges) exchange.close();
+      for (const { exchange } of exchanges) exchange.close();
     },
   };
 });

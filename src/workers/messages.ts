@@ -4,12 +4,12 @@ import type { EventFilter } from '../audit/search.ts';
 import type { StoreSettings } from '../audit/store.ts';
 import type { Certificate } from '../config/certificate.ts';
 import type { GatewayConfig } from '../config/types.ts';
-import type { DnsSettings } from '../dns/types.ts';
+import type { DnsSettings, LimitedClient } from '../dns/types.ts';
 import type { ListReport } from '../blocklist/parse-list.ts';
 import type { ListSource, Seed } from '../blocklist/types.ts';
 import type { Override, PolicyModel } from '../policy/types.ts';
 import type { LocalData } from '../resolver/local-record.ts';
-import type { AnyUpstream, Upstream } from '../resolver/types.ts';
+import type { AnyUpstream, Upstream, UpstreamState } from '../resolver/types.ts';
 import type { OutboxRow } from '../state/outbox.ts';
 
 export type Endpoint = { readonly address: string; readonly port: number };
@@ -91,10 +91,21 @@ export type ToDataThread =
   | { readonly kind: 'update'; readonly id: number; readonly update: Update }
   | { readonly kind: 'drain'; readonly graceMs: number };
 
+/** How an upstream does as one thread sees it; `domain` is whose names it is asked for, `.` stands for all others. */
+export type UpstreamReport = UpstreamState & { readonly domain: string };
+
+/** What a thread says of itself each second. Counters begin at 0 with it. */
+export type ThreadReport = {
+  readonly stats: Readonly<Record<string, number>>;
+  readonly upstreams: readonly UpstreamReport[];
+  /** clients that met the rate limit since the report before */
+  readonly limited: readonly LimitedClient[];
+};
+
 export type FromThread =
   | { readonly kind: 'ready' }
   | { readonly kind: 'applied'; readonly id: number }
-  | { readonly kind: 'stats'; readonly stats: Record<string, number> }
+  | ({ readonly kind: 'stats' } & ThreadReport)
   | {
       readonly kind: 'log';
       readonly level: 'info' | 'warn' | 'error';

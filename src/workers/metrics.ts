@@ -1,145 +1,130 @@
-// What the gateway says of itself: Prometheus text for a monitoring system, and checks for the health page. Counters come
-// from the threads as they last sent them; nothing here names a person or a site.
+// What the gateway says of itself to a monitoring system, as Prometheus text: the figures of the catalogue as the threads last
+// sent them, and those of the process. Nothing here names a person or a site.
 
-import type { Gauge, Registry } from 'prom-client';
+import type { Registry } from 'prom-client';
+import { LATENCY_STEPS } from '../resolver/latency.ts';
 import type { AuditWriter } from './audit-writer.ts';
-import { certificateCheck } from './certificate-check.ts';
-import type { DnsSockets } from './dns-sockets.ts';
+import type { LimitedClients } from './limited-clients.ts';
 import type { ListKeeper } from './list-keeper.ts';
+import type { UpstreamReport } from './messages.ts';
+import { GATEWAY_METRICS, THREAD_METRICS, UPSTREAM_METRICS } from './metric-catalogue.ts';
+import type { Metric } from './metric-catalogue.ts';
 import type { Pool } from './pool.ts';
+import { renderHistogram, renderSamples } from './prometheus-text.ts';
+import type { Sample } from './prometheus-text.ts';
 
-export type Check = { readonly ok: boolean; readonly detail: string };
+const AUDIT_WRITER = 'audit-writer';
+const STEPS_IN_SECONDS = LATENCY_STEPS.map((ms) => ms / 1000);
 
-export type Metrics = {
-  text(): Promise<string>;
-  health(): Record<string, Check>;
-};
-
-const metricName = (name: string): string =>
-  name
-    .replace(/([a-z])([A-Z])/g, '$1_$2')
-    .replace(/[^a-zA-Z0-9_]/g, '_')
-    .toLowerCase();
-
-/** Counters that must be nought; the data threads and the writer each have some. */
-const LOSSES = ['audit_lost', 'lostKept', 'lostVisits', 'undecodable'] as const;
+type ThreadStats = { readonly thread: string; readonly stats: Readonly<Record<string, number>> };
 
 export function createMetrics(deps: {
-  readonly pool: Pool;
+  readonly pool: Pick<Pool, 'reports' | 'health' | 'inForce'>;
   readonly writer: Pick<AuditWriter, 'stats' | 'alive' | 'restarts'>;
   readonly lists: Pick<ListKeeper, 'state'>;
-  /** how datagrams are read */
-  readonly udp: DnsSockets['udp'];
-  /** why the last reload was refused, or null */
-  readonly configProblem: () => string | null;
-  readonly now: () => number;
-}): Metrics {
+  readonly limited: Pick<LimitedClients, 'state'>;
+}): { text(): Promise<string> } {
   const { pool, writer, lists } = deps;
-  let made:
-    Promise<{ registry: Registry; gauge: (name: string, help: string, label?: string) => Gauge }> | undefined;
+  let made: Promise<Registry> | undefined;
 
   // One registry for good: what observes the process is never let go of. Loaded at the first scrape, for many schools
   // never have one.
-  const open = () =>
+  const openProcess = (): Promise<Registry> =>
     (made ??= import('prom-client').then((prom) => {
       const registry = new prom.Registry();
       prom.collectDefaultMetrics({ register: registry });
-      const gauge = (name: string, help: string, label?: string): Gauge =>
-        (registry.getSingleMetric(name) as Gauge | undefined) ??
-        new prom.Gauge({ name, help, labelNames: label === undefined ? [] : [label], registers: [registry] });
-      return { registry, gauge };
+      return registry;
     }));
+
+  function ofThreads(): string {
+    const threads: ThreadStats[] = pool.reports().map(({ thread, report }) => ({ thread, ...report }));
+    const stats = writer.stats();
+    if (Object.keys(stats).length > 0) threads.push({ thread: AUDIT_WRITER, stats });
+    const samples = new Map<Metric, Sample[]>();
+    for (const { thread, stats } of threads) {
+      for (const metric of THREAD_METRICS[thread.split('-')[0] as keyof typeof THREAD_METRICS]) {
+        for (const [key, label] of Object.entries(metric.from)) {
+          const value = stats[key];
+          if (value === undefined) continue;
+          const values = metric.labels.length === 1 ? [thread] : [thread, label];
+          const held = samples.get(metric);
+          if (held === undefined) samples.set(metric, [{ values, value }]);
+          else held.push({ values, value });
+        }
+      }
+    }
+    return [...samples].map(([metric, of]) => renderSamples(metric, of)).join('');
+  }
+
+  function ofUpstreams(): string {
+    const all = pool
+      .reports()
+      .flatMap(({ thread, report }) =>
+        report.upstreams.map((state) => ({ values: labelsOf(thread, state), state })),
+      );
+    const { up, latency, counts } = UPSTREAM_METRICS;
+    const samples = (value: (state: UpstreamReport) => number): Sample[] =>
+      all.map(({ values, state }) => ({ values, value: value(state) }));
+    const histograms = all.map(({ values, state }) => ({
+      values,
+      counts: state.latency,
+      sum: state.latencySumMs / 1000,
+    }));
+    return [
+      renderSamples(
+        up,
+        samples((state) => (state.up ? 1 : 0)),
+      ),
+      renderHistogram(latency, STEPS_IN_SECONDS, histograms),
+      ...counts.map((metric) =>
+        renderSamples(
+          metric,
+          samples((state) => state[metric.key]),
+        ),
+      ),
+    ].join('');
+  }
+
+  function ofGateway(): string {
+    const { names, lists: count, generation, building, sealed } = lists.state();
+    const { policy, overrides } = pool.inForce();
+    const threads = [
+      ...pool.health(),
+      { thread: AUDIT_WRITER, alive: writer.alive(), restarts: writer.restarts() },
+    ];
+    const its = GATEWAY_METRICS;
+    const single = (metric: Metric, value: number): string => renderSamples(metric, [{ values: [], value }]);
+    return [
+      renderSamples(
+        its.threadUp,
+        threads.map(({ thread, alive }) => ({ values: [thread], value: alive ? 1 : 0 })),
+      ),
+      renderSamples(
+        its.threadRestarts,
+        threads.map(({ thread, restarts }) => ({ values: [thread], value: restarts })),
+      ),
+      single(its.limitedClients, deps.limited.state().clients),
+      single(its.indexNames, names),
+      single(its.indexLists, count),
+      single(its.indexSealedNames, sealed),
+      single(its.indexGeneration, generation),
+      single(its.indexBuilding, building ? 1 : 0),
+      single(its.policyGeneration, policy.generation),
+      single(its.overridesGranted, overrides.list.length),
+    ].join('');
+  }
 
   return {
     async text() {
-      const { registry, gauge } = await open();
-      for (const { thread, stats } of [...pool.stats(), { thread: 'audit-writer', stats: writer.stats() }]) {
-        const kind = thread.split('-')[0]!;
-        for (const [key, value] of Object.entries(stats)) {
-          gauge(`schoolgate_${kind}_${metricName(key)}`, `${key} of a ${kind} thread`, 'thread').set(
-            { thread },
-            value,
-          );
-        }
-      }
-      const { names, lists: count, generation, building, sealed } = lists.state();
-      const { policy, overrides } = pool.inForce();
-      const restarts = pool.health().reduce((sum, one) => sum + one.restarts, writer.restarts());
-      const single = (name: string, help: string, value: number): void =>
-        gauge(`schoolgate_${name}`, help).set(value);
-      single('index_names', 'names in the index in force', names);
-      single('index_lists', 'lists in the index in force', count);
-      single('index_sealed_names', 'names in sealed lists', sealed);
-      single('index_generation', 'generation of the index in force', generation);
-      single('index_building', '1 while the next index is built', building ? 1 : 0);
-      single('policy_generation', 'revision of the policy in force', policy.generation);
-      single('overrides_granted', 'overrides in force or still to begin', overrides.list.length);
-      single('thread_restarts', 'threads that died and were replaced', restarts);
-      return registry.metrics();
-    },
-
-    health() {
-      const { names, lists: count, problems, building, sealed } = lists.state();
-      const threads = pool.health();
-      const dead = threads.filter(({ alive }) => !alive).map(({ thread }) => thread);
-      const { settings } = pool.inForce();
-      const upstreams = settings.upstreams.length;
-      const certificate = certificateCheck(settings.tls, deps.now());
-      return {
-        lists: {
-          ok: names > 0 && problems.length === 0,
-          detail:
-            problems.length > 0
-              ? problems.join('; ')
-              : `${names} names of ${count} lists${building ? ', the next are being built' : ''}`,
-        },
-        threads: {
-          ok: dead.length === 0,
-          detail:
-            dead.length > 0 ? `${dead.join(', ')} starting again` : `${threads.length} data threads answer`,
-        },
-        // Slower, not worse: every answer is the same.
-        datagrams: {
-          ok: true,
-          detail: deps.udp.why === null ? 'in batches' : `one by one: ${deps.udp.why}`,
-        },
-        configuration: {
-          ok: deps.configProblem() === null,
-          detail: deps.configProblem() ?? 'in force as written at the last reload',
-        },
-        ...(certificate === null ? {} : { certificate }),
-        audit: auditCheck(),
-        upstreams: {
-          ok: upstreams > 0,
-          detail:
-            upstreams > 0
-              ? `${upstreams} configured`
-              : 'none known: name one under dns.upstreams in gateway.yaml',
-        },
-        // Not a fault of the gateway, but never to be missed: without a member provider's lists it does not meet the standard.
-        illegal_content_list: {
-          ok: true,
-          detail:
-            sealed > 0
-              ? `${sealed} names in sealed lists`
-              : 'not loaded: the gateway alone does not meet the filtering standard',
-        },
-      };
+      const process = await openProcess();
+      return ofThreads() + ofUpstreams() + ofGateway() + (await process.metrics());
     },
   };
-
-  function auditCheck(): Check {
-    if (!writer.alive()) return { ok: false, detail: 'the audit writer is starting again' };
-    const stats = writer.stats();
-    let lost = 0;
-    for (const one of [stats, ...pool.stats().map((thread) => thread.stats)]) {
-      for (const key of LOSSES) lost += one[key] ?? 0;
-    }
-    if (lost > 0) return { ok: false, detail: `${lost} events were lost; see the log for the reason` };
-    const { held = 0, replaced = 0 } = stats;
-    if (held > 0) return { ok: false, detail: `${held} rows wait in memory: the database cannot be written` };
-    if (replaced > 0)
-      return { ok: false, detail: 'the database was damaged or removed and a new one begun; see the log' };
-    return { ok: true, detail: 'writing' };
-  }
 }
+
+const labelsOf = (thread: string, { name, kind, domain }: UpstreamReport): string[] => [
+  thread,
+  name,
+  kind,
+  domain,
+];

@@ -2,7 +2,7 @@
 // A thread that dies is replaced by its supervisor; its successor starts with what is in force by then.
 
 import type { Logger } from 'pino';
-import type { FromThread, InForce, ToDataThread, Update } from './messages.ts';
+import type { FromThread, InForce, ThreadReport, ToDataThread, Update } from './messages.ts';
 import { superviseThread, type Thread, type ThreadSpec } from './supervise.ts';
 
 export type Pool = {
@@ -12,8 +12,8 @@ export type Pool = {
   inForce(): InForce;
   /** Puts a change in force in every thread; rejects after `ACK_MS`, naming the threads that did not answer (they get it all the same). */
   apply(update: Update): Promise<void>;
-  /** the last counters of each thread */
-  stats(): { thread: string; stats: Record<string, number> }[];
+  /** the last report of each thread that lives */
+  reports(): { thread: string; report: ThreadReport }[];
   health(): { thread: string; alive: boolean; restarts: number }[];
   stop(graceMs: number): Promise<void>;
 };
@@ -42,10 +42,12 @@ export function createPool(deps: {
   readonly log: Logger;
   readonly inForce: InForce;
   readonly threads: (inForce: () => InForce) => readonly ThreadSpec[];
+  readonly onReport?: (thread: string, report: ThreadReport) => void;
+  readonly onDeath?: (thread: string) => void;
 }): Pool {
   let inForce = deps.inForce;
   let nextId = 1;
-  const lastStats = new Map<string, Record<string, number>>();
+  const lastReports = new Map<string, ThreadReport>();
   /** per thread: the changes it has not acknowledged */
   const waiting = new Map<string, Map<number, () => void>>();
 
@@ -74,14 +76,20 @@ export function createPool(deps: {
         {
           log: deps.log,
           onMessage: (message: FromThread) => {
-            if (message.kind === 'stats') lastStats.set(spec.name, message.stats);
+            if (message.kind === 'stats') {
+              lastReports.set(spec.name, message);
+              deps.onReport?.(spec.name, message);
+            }
             if (message.kind === 'applied') {
               acknowledge(spec.name, message.id + 1);
             }
           },
           // A successor began with all that came before its start, so what its predecessor owed of that is done.
           onReady: () => acknowledge(spec.name, startedBefore.get(spec.name)!),
-          onDeath: () => lastStats.delete(spec.name),
+          onDeath: () => {
+            lastReports.delete(spec.name);
+            deps.onDeath?.(spec.name);
+          },
         },
       );
     });
@@ -119,7 +127,7 @@ export function createPool(deps: {
         clearTimeout(timer);
       }
     },
-    stats: () => [...lastStats].map(([thread, stats]) => ({ thread, stats })),
+    reports: () => [...lastReports].map(([thread, report]) => ({ thread, report })),
     health: () =>
       threads.map((thread) => ({ thread: thread.name, alive: thread.alive(), restarts: thread.restarts() })),
     async stop(graceMs) {

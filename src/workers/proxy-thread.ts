@@ -10,6 +10,8 @@ import { createRoutes } from '../resolver/routing.ts';
 import { runDataThread } from './data-thread.ts';
 import type { DataSettings } from './messages.ts';
 import { openExchange } from './open-exchange.ts';
+import { ALL_DOMAINS, reportUpstreams, sumUpstreams } from './upstream-reports.ts';
+import type { NamedExchange } from './upstream-reports.ts';
 
 function toProxySettings(settings: DataSettings, local: LocalData): ProxySettings {
   return {
@@ -41,7 +43,12 @@ await runDataThread(async ({ start, engine, record, now }) => {
     const forward = Object.entries(settings.forward).map(
       ([name, upstreams]) => [name, openExchange({ upstreams, settings, now })] as const,
     );
+    const exchanges: NamedExchange[] = [
+      { domain: ALL_DOMAINS, exchange },
+      ...forward.map(([domain, inside]) => ({ domain, exchange: inside })),
+    ];
     return {
+      exchanges,
       lookup: createLookup({
         exchange,
         now,
@@ -50,8 +57,7 @@ await runDataThread(async ({ start, engine, record, now }) => {
       }),
       /** queries in flight get their answers first */
       close: () => {
-        exchange.close();
-        for (const [, inside] of forward) inside.close();
+        for (const one of exchanges) one.exchange.close();
       },
     };
   };
@@ -102,12 +108,13 @@ await runDataThread(async ({ start, engine, record, now }) => {
       if (update.kind === 'purge') resolver.lookup.clear();
       for (const server of servers) server.recheck(now());
     },
-    stats() {
-      const sum: Record<string, number> = {};
+    report() {
+      const { exchanges } = resolver;
+      const stats = sumUpstreams(exchanges);
       for (const server of servers) {
-        for (const [name, value] of Object.entries(server.stats())) sum[name] = (sum[name] ?? 0) + value;
+        for (const [name, value] of Object.entries(server.stats())) stats[name] = (stats[name] ?? 0) + value;
       }
-      return sum;
+      return { stats, upstreams: reportUpstreams(exchanges), limited: [] };
     },
     async drain(graceMs) {
       await Promise.all(servers.map((server) => server.close(graceMs)));

@@ -78,6 +78,12 @@ export function createRecorder(deps: {
       dropped += tally.waiting();
       spill.roll();
     },
-    stats: () => ({ audit_dropped: dropped, audit_spilled: spilled, audit_lost: lost }),
+    stats: () => ({
+      audit_dropped: dropped,
+      audit_spilled: spilled,
+      audit_lost: lost,
+      audit_waiting: tally.waiting(),
+      audit_ring_fill: ring.fill(),
+    }),
   };
 }

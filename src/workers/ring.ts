@@ -39,6 +39,8 @@ export type RingProducer<T> = {
   writeOpen(value: T): number;
   /** Adds one more to an open record (`micros`: the longest counts). false when it was read already: nothing was added. */
   add(place: number, bytesIn: number, bytesOut: number, micros: number): boolean;
+  /** bytes that wait, as a share of the ring (0 to 1) */
+  fill(): number;
 };
 
 export type RingConsumer = {
@@ -144,6 +146,7 @@ export function openRingProducer<T>(memory: SharedArrayBuffer, encode: RecordEnc
       numbers[number + 3] = numbers[number + 3]! + bytesOut;
       return Atomics.compareExchange(words, word + GATE, HELD, FREE) === HELD;
     },
+    fill: () => (((written | 0) - Atomics.load(state, READ)) >>> 0) / capacity,
   };
 }
 

@@ -45,6 +45,7 @@ const REQUESTS: Record<string, { url: string; payload?: object }> = {
   },
   'DELETE /api/v1/records/:id': { url: '/api/v1/records/unknown', payload: because },
   'POST /api/v1/dns/purge': { url: '/api/v1/dns/purge', payload: {} },
+  'GET /api/v1/status': { url: '/api/v1/status' },
   'GET /api/v1/blocklists': { url: '/api/v1/blocklists' },
   'GET /api/v1/blocklists/lookup': { url: '/api/v1/blocklists/lookup?name=games.example.com' },
   'GET /api/v1/accounts': { url: '/api/v1/accounts' },
@@ -74,6 +75,7 @@ const MAY: Record<string, readonly Role[]> = {
   'POST records': ['technician'],
   'DELETE records': ['technician'],
   dns: ['technician'],
+  status: ['technician'],
   blocklists: ['technician'],
   accounts: ['technician'],
 };

@@ -180,6 +180,7 @@ export const openGateway = async (parts: Partial<WebDeps> = {}): Promise<Gateway
       purgeDns: async (names) => void purged.push(names),
       health: () => checks,
       metrics: async () => 'schoolgate_up 1\n',
+      figures: () => null,
       now,
       log,
       settings: {

@@ -50,6 +50,54 @@ describe('health, metrics, openapi', () => {
     expect(problem(far)).toEqual([403, 'forbidden', undefined]);
   });
 
+  it('says what the gateway does, or that none runs', async () => {
+    const idle = (await get('/api/v1/status')).json();
+    expect(idle).toMatchObject({ running: false, dns: { queriesPerSecond: 0, threads: [] }, upstreams: [] });
+    const dns = {
+      queriesPerSecond: 12.5,
+      blockedShare: 0.2,
+      cacheHitShare: null,
+      failedShare: 0,
+      turnedAwayPerSecond: 0,
+      waiting: 1,
+      queries: 750,
+    };
+    const proxy = { requestsPerSecond: 0, blockedShare: null, connections: 0, requests: 0 };
+    const upstream = {
+      name: '192.0.2.1:53',
+      kind: 'udp',
+      domain: '.',
+      up: false,
+      downIn: ['dns-0'],
+      p50Ms: 1.5,
+      p95Ms: null,
+      queries: 9,
+      failures: 3,
+      spoofed: 0,
+    } as const;
+    const met = { client: '10.0.0.9', queries: 40, since: START, last: START + 1000 };
+    const running = await openGateway({
+      figures: () => ({
+        seconds: 60,
+        dns: { ...dns, threads: [{ thread: 'dns-0', alive: true, restarts: 2, ...dns }] },
+        proxy: { ...proxy, threads: [] },
+        upstreams: [upstream],
+        limited: { clients: 1, queries: 40, top: [met] },
+      }),
+    });
+    const { technician } = await addEveryRole(running);
+    const answer = await running.app.inject({ url: '/api/v1/status', headers: technician });
+    expect(answer.json()).toEqual({
+      running: true,
+      seconds: 60,
+      dns: { ...dns, threads: [{ thread: 'dns-0', alive: true, restarts: 2, ...dns }] },
+      proxy: { ...proxy, threads: [] },
+      upstreams: [upstream],
+      limited: { clients: 1, queries: 40, top: [{ ...met, since: iso(START), last: iso(START + 1000) }] },
+    });
+    await running.close();
+  });
+
   it('describes every route of the API', async () => {
     const { paths } = (await gateway.app.inject('/api/v1/openapi.json')).json();
     expect(Object.keys(paths).sort()).toEqual([
@@ -74,6 +122,7 @@ describe('health, metrics, openapi', () => {
       '/api/v1/overrides/{id}/revoke',
       '/api/v1/records',
       '/api/v1/records/{id}',
+      '/api/v1/status',
       '/health',
     ]);
     expect(paths['/api/v1/overrides'].post.requestBody.content['application/json'].schema.required).toEqual([

@@ -93,7 +93,7 @@ describe('pool of data threads', () => {
       { thread: 'proxy-0', alive: true, restarts: 0 },
     ]);
     await until(() =>
-      threads.stats().some(({ thread, stats }) => thread === 'dns-0' && stats['startedWith'] === 2),
+      threads.reports().some(({ thread, report }) => thread === 'dns-0' && report.stats['startedWith'] === 2),
     );
     await threads.apply(policy('three', 3));
   });
