@@ -2,7 +2,6 @@
 // through the same API opened in this process. Either way the answer is the API's.
 
 import { existsSync } from 'node:fs';
-import { request } from 'node:http';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { Refused, WrongUsage, type CommonOptions } from './options.ts';
@@ -26,7 +25,7 @@ function sendOverSocket(socketPath: string): Send {
   return (method, path, body) =>
     new Promise((resolve, reject) => {
       const payload = body === undefined ? undefined : JSON.stringify(body);
-      const call = request(
+      const call = process.getBuiltinModule('node:http').request(
         {
           socketPath,
           method,

@@ -1,9 +1,7 @@
 // DNS over HTTPS on one address (RFC 8484), HTTP/2 and HTTP/1.1 on the same port. What a request asks is read in
 // doh-request.ts; here are sessions, bodies, limits and answers. No cookies, no CORS, nothing else is served.
 
-import { createServer as createHttp1 } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { constants, performServerHandshake } from 'node:http2';
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
 import { PADDING_BLOCK, freshness, padAnswer } from './answer-options.ts';
@@ -17,6 +15,9 @@ import { createTlsDoor } from './tls-door.ts';
 import type { Identity } from './tls-door.ts';
 import { ANSWER_ROOM } from './types.ts';
 import { MAX_QUERY } from './wire.ts';
+
+// Loaded when needed: an import would cost every thread tens of milliseconds and megabytes at its start.
+const http2 = () => process.getBuiltinModule('node:http2');
 
 const IDLE_MS = 60_000;
 /** Each takes some 80 KB while it rests, most of it in the TLS and HTTP/2 libraries. */
@@ -139,21 +140,23 @@ export async function openDnsDoh(
     });
   }
 
-  const http1 = createHttp1(
-    { maxHeaderSize: MAX_HEADER_BYTES, keepAliveTimeout: idleMs, requestTimeout: 0, headersTimeout: 0 },
-    (request, response) => {
-      const visitor = visitors.get(request.socket);
-      if (visitor === undefined) return void request.socket.destroy();
-      const { 'content-type': type, 'content-length': length } = request.headers;
-      const method = request.method ?? '';
-      take(
-        readDohRequest(method, request.url ?? '', type, length),
-        visitor,
-        replyHttp1(request, response),
-        (then) => collect(request, then),
-      );
-    },
-  );
+  const http1 = process
+    .getBuiltinModule('node:http')
+    .createServer(
+      { maxHeaderSize: MAX_HEADER_BYTES, keepAliveTimeout: idleMs, requestTimeout: 0, headersTimeout: 0 },
+      (request, response) => {
+        const visitor = visitors.get(request.socket);
+        if (visitor === undefined) return void request.socket.destroy();
+        const { 'content-type': type, 'content-length': length } = request.headers;
+        const method = request.method ?? '';
+        take(
+          readDohRequest(method, request.url ?? '', type, length),
+          visitor,
+          replyHttp1(request, response),
+          (then) => collect(request, then),
+        );
+      },
+    );
   http1.maxRequestsPerSocket = 0;
   http1.on('clientError', (_error, socket) => {
     counts.errors++;
@@ -161,7 +164,7 @@ export async function openDnsDoh(
   });
 
   function serveHttp2(socket: TLSSocket, visitor: Visitor): void {
-    const session: ServerHttp2Session = performServerHandshake(socket, HTTP2_OPTIONS);
+    const session: ServerHttp2Session = http2().performServerHandshake(socket, HTTP2_OPTIONS);
     visitor.seat.leave = () => session.close();
     session.on('error', () => {
       counts.errors++;
@@ -200,7 +203,7 @@ function replyHttp2(stream: ServerHttp2Stream, method: string): Reply {
     if (!empty) stream.end(body);
     // Answered before the request was whole: the rest of it is not wanted.
     if (!stream.readableEnded && method === 'POST' && status !== 200)
-      stream.close(constants.NGHTTP2_NO_ERROR);
+      stream.close(http2().constants.NGHTTP2_NO_ERROR);
   };
 }
 

@@ -1,9 +1,7 @@
 // TLS on an accepted connection: one context for all, replaced without touching what is connected, and a handshake that must
 // not take long. The certificate comes from outside; what is said inside TLS is not looked at.
 
-import { constants } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { createServer } from 'node:tls';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
 import type { Seat, StreamCounts } from './stream-front.ts';
 
@@ -41,7 +39,9 @@ export function createTlsDoor(deps: {
   // By the two ends of the connection, which no other open one has at the same time.
   const seats = new Map<string, Seat>();
   // It listens nowhere: connections are handed to it.
-  const server = createServer({ ...contextOf(identity), ALPNProtocols: [...deps.protocols] });
+  const server = process
+    .getBuiltinModule('node:tls')
+    .createServer({ ...contextOf(identity), ALPNProtocols: [...deps.protocols] });
   server.on('secureConnection', (secure) => {
     const seat = seats.get(endsOf(secure));
     if (seat === undefined) return void secure.destroy();
@@ -85,6 +85,6 @@ function contextOf({ cert, key, ticketKeys }: Identity): SecureContextOptions {
     sessionIdContext: 'dns',
     ticketKeys: Buffer.from(ticketKeys),
     // A client that asks for new keys again and again would cost us more than it.
-    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+    secureOptions: process.getBuiltinModule('node:crypto').constants.SSL_OP_NO_RENEGOTIATION,
   };
 }

@@ -1,10 +1,8 @@
 // Queries over HTTPS (RFC 8484): POST on one kept HTTP/2 session, or HTTP/1.1 connections when the server speaks nothing newer. What
 // a server refuses to begin (GOAWAY, REFUSED_STREAM) is asked once more. What an answer must say is the exchange's business.
 
-import { connect } from 'node:http2';
 import type { ClientHttp2Session } from 'node:http2';
-import { Agent, request } from 'node:https';
-import type { RequestOptions } from 'node:https';
+import type { Agent, RequestOptions } from 'node:https';
 import type { TLSSocket } from 'node:tls';
 import type { Way } from './asking.ts';
 import { paddedCopy } from './edns.ts';
@@ -12,6 +10,10 @@ import { questionEnd } from './questions.ts';
 import type { SecureDial } from './secure-dial.ts';
 import type { SecureUpstream } from './types.ts';
 import type { Flight } from './udp-pool.ts';
+
+// Loaded when needed: an import would cost every thread tens of milliseconds and megabytes at its start.
+const http2 = () => process.getBuiltinModule('node:http2');
+const https = () => process.getBuiltinModule('node:https');
 
 export type HttpsWayDeps<T> = {
   readonly upstream: SecureUpstream;
@@ -76,7 +78,7 @@ export function createHttpsWay<T>(deps: HttpsWayDeps<T>): Way<T> {
   }
 
   function beginSession(opened: Line<T>): void {
-    const session = connect(`https://${authority}`, { createConnection: () => opened.socket });
+    const session = http2().connect(`https://${authority}`, { createConnection: () => opened.socket });
     opened.session = session;
     session.on('error', (error: Error) => end(opened, error));
     session.on('close', () => end(opened, new Error('closed by the upstream')));
@@ -137,7 +139,7 @@ export function createHttpsWay<T>(deps: HttpsWayDeps<T>): Way<T> {
   }
 
   function useOldConnections(opened: Line<T>): void {
-    agent = new Agent({ keepAlive: true, maxSockets: OLD_CONNECTIONS, timeout: deps.idleMs });
+    agent = new (https().Agent)({ keepAlive: true, maxSockets: OLD_CONNECTIONS, timeout: deps.idleMs });
     opened.over = true;
     if (line === opened) line = null;
     opened.socket.destroy();
@@ -154,7 +156,7 @@ export function createHttpsWay<T>(deps: HttpsWayDeps<T>): Way<T> {
       path: upstream.path,
       headers: { ...headers, host: authority, 'content-length': query.body.length },
     };
-    const asked = request(options as RequestOptions);
+    const asked = https().request(options as RequestOptions);
     query.stop = () => asked.destroy();
     asked.on('socket', (socket) => socket.unref());
     asked.on('error', (error) => retry(query, error));

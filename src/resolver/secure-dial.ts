@@ -3,9 +3,11 @@
 
 import { isIP } from 'node:net';
 import type { LookupFunction } from 'node:net';
-import { connect, createSecureContext, rootCertificates } from 'node:tls';
 import type { ConnectionOptions, SecureContext, TLSSocket } from 'node:tls';
 import type { SecureUpstream } from './types.ts';
+
+// Loaded when needed: an import would cost every thread tens of milliseconds and megabytes at its start.
+const tls = () => process.getBuiltinModule('node:tls');
 
 export type SecureDialDeps = {
   readonly upstream: SecureUpstream;
@@ -52,8 +54,8 @@ export function createSecureDial(deps: SecureDialDeps): SecureDial {
   };
   const context = (): SecureContext | undefined => {
     if (authorities === undefined || authorities === null) return undefined;
-    return (trusted ??= createSecureContext({
-      ca: [...rootCertificates, authorities],
+    return (trusted ??= tls().createSecureContext({
+      ca: [...tls().rootCertificates, authorities],
       minVersion: 'TLSv1.2',
     }));
   };
@@ -72,7 +74,7 @@ export function createSecureDial(deps: SecureDialDeps): SecureDial {
   return {
     options,
     open(ready) {
-      const socket = connect({ ...options(), session });
+      const socket = tls().connect({ ...options(), session });
       socket.setNoDelay(true);
       socket.on('session', (ticket: Buffer) => (session = ticket));
       // A session that the server does not like any more must not be offered for ever.

@@ -2,7 +2,7 @@
 // what a request may do is the app's.
 
 import { chmodSync, rmSync } from 'node:fs';
-import http from 'node:http';
+import type http from 'node:http';
 import type net from 'node:net';
 import type { WebApp } from './deps.ts';
 
@@ -30,7 +30,8 @@ const LIMITS: ConnectionLimits = {
 };
 
 function createServer(app: WebApp, limits: ConnectionLimits): http.Server {
-  const server = http.createServer(
+  // Not imported: that would load the browser's ways of fetching as well.
+  const server = process.getBuiltinModule('node:http').createServer(
     {
       headersTimeout: limits.headersMs,
       requestTimeout: limits.requestMs,
