@@ -97,9 +97,11 @@ export function readResponse(message: Uint8Array): Response | null {
         // The name is all of the data.
         if (name === null || skipName(message, data, end) !== end || chain.length === MAX_CHAIN) return null;
         if (type === TYPE_CNAME) chain.push(name);
-      } else if (type === TYPE_A && end - data === 4) addresses.push(message.subarray(data, end));
-      else if (type === TYPE_AAAA && end - data === 16) addresses.push(message.subarray(data, end));
-      else if (type === TYPE_SVCB || type === TYPE_HTTPS) {
+      } else if (type === TYPE_A || type === TYPE_AAAA) {
+        // Of another length it is no address, and who knows what a careless reader makes of it.
+        if (end - data !== (type === TYPE_A ? 4 : 16)) return null;
+        addresses.push(message.subarray(data, end));
+      } else if (type === TYPE_SVCB || type === TYPE_HTTPS) {
         if (!readService(message, data, end, chain, addresses)) return null;
       }
     } else if (record < authority && type === TYPE_SOA && end - data >= 22) {
