@@ -132,7 +132,9 @@ export function createFetcher(deps: {
       return known;
     }
     const facts = { guarded: false, failure: true, storedAt: at, freshUntil: at + FAILURE_MS };
-    if (message !== null && response !== null && turn.target === null)
+    // A failure that gives addresses all the same is no answer to hand on: nobody has looked where they lead.
+    const bare = response?.addresses.length === 0 && response.chain.length === 0;
+    if (message !== null && response !== null && turn.target === null && bare)
       return put(turn, message, response, facts);
     return put(turn, ...ownFailure(turn), facts);
   }

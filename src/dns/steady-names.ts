@@ -58,7 +58,7 @@ export function createSteadyNames(
       if (target === QUESTION || good?.has(target) === true) break;
       met.push(target);
       bound = target;
-      let size = 0;
+      let size: number;
       for (at = target; ;) {
         if (++steps > MAX_STEPS || at >= source) return false;
         size = message[at] as number;

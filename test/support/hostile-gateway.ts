@@ -166,7 +166,6 @@ export function problemOf(
       if (answer[i] !== packet[i]) return 'the answer has another question';
   }
   const rcode = rcodeOf(answer);
-  if (rcode === 2 && told.notReady) return 'an error of our own';
   if (told.questionEnd > 12 && asked.blocked && told.answers > 0) return 'a blocked name is answered';
   if (
     told.questionEnd > 12 &&
@@ -183,7 +182,6 @@ type Told = {
   questionEnd: number;
   answers: number;
   cut: boolean;
-  notReady: boolean;
   badVersion: boolean;
   leadsToBlocked: boolean;
 };
@@ -194,7 +192,6 @@ function readAnswer(bytes: Uint8Array, size: number): Told | string {
     questionEnd: 12,
     answers: uint16(6),
     cut: ((bytes[2] as number) & 2) !== 0,
-    notReady: false,
     badVersion: false,
     leadsToBlocked: false,
   };
@@ -214,11 +211,7 @@ function readAnswer(bytes: Uint8Array, size: number): Told | string {
     const data = fields + 10;
     at = data + uint16(fields + 8);
     if (at > size) return 'a record goes on beyond the answer';
-    if (type === 41) {
-      told.badVersion = bytes[fields + 4] === 1;
-      for (let option = data; option + 6 <= at; option += 4 + uint16(option + 2))
-        if (uint16(option) === 15 && uint16(option + 4) === 14) told.notReady = true;
-    }
+    if (type === 41) told.badVersion = bytes[fields + 4] === 1;
     if (record < told.answers && (type === 5 || type === 64 || type === 65)) {
       const labels = labelsAt(bytes, type === 5 ? data : data + 2, size);
       if (labels === null) return 'a name of the answer cannot be read';

@@ -127,7 +127,12 @@ function createLiar(random: Random): Exchange {
   }
 }
 
-function createJudge(transport: Transport): {
+const isFailure = (answer: Uint8Array): boolean => ((answer[3] as number) & 15) === 2;
+
+function createJudge(
+  handler: DnsHandler,
+  transport: Transport,
+): {
   answered(): number;
   later(packet: Uint8Array, length: number): () => (bytes: Uint8Array) => void;
   take(packet: Uint8Array, length: number, answer: Uint8Array, size: number): void;
@@ -144,7 +149,8 @@ function createJudge(transport: Transport): {
     size: number,
   ): HostileFinding | null => {
     answered++;
-    const problem = problemOf(packet, length, answer, size, kind);
+    let problem = problemOf(packet, length, answer, size, kind);
+    if (isFailure(answer) && handler.stats()['errors'] !== 0) problem ??= 'an error of our own';
     return problem === null
       ? null
       : new HostileFinding(problem, packet.subarray(0, length), answer.subarray(0, size));
@@ -178,7 +184,7 @@ export async function runPackets({ amount, seed, watch }: RunOptions): Promise<R
   const handler = hostileHandler(createLiar(random), () => now);
   const memory = createMemoryWatch(amount);
   const out = new Uint8Array(ANSWER_ROOM);
-  const judges = { udp: createJudge('udp'), tcp: createJudge('tcp') };
+  const judges = { udp: createJudge(handler, 'udp'), tcp: createJudge(handler, 'tcp') };
   const start = performance.now();
   for (let done = 1; done <= amount; done++) {
     const length = mutants.next();
@@ -231,7 +237,7 @@ export async function runAnswers({ amount, seed, watch }: RunOptions): Promise<R
     ]),
   );
   const out = new Uint8Array(ANSWER_ROOM);
-  const judge = createJudge('tcp');
+  const judge = createJudge(handler, 'tcp');
   const memory = createMemoryWatch(amount);
   const start = performance.now();
   for (let done = 1; done <= amount; done++) {
