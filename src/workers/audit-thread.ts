@@ -6,6 +6,7 @@ import { decodeDecision, withMore, type DecodedDecision } from '../audit/event.t
 import { createTextReader } from '../audit/utf8.ts';
 import { openStore } from '../audit/store.ts';
 import type { AuditThreadStart, FromAuditWriter, ToAuditWriter } from './messages.ts';
+import { lowerPriority } from './lower-priority.ts';
 import { threadStats } from './thread-stats.ts';
 import { openRingConsumer } from './ring.ts';
 
@@ -15,6 +16,7 @@ const BATCH_EVENTS = 1_000;
 const MAINTAIN_EVERY_MS = 1_000;
 const STATS_EVERY_MS = 1_000;
 
+lowerPriority();
 const start = workerData as AuditThreadStart;
 const port = parentPort!;
 const send = (message: FromAuditWriter): void => port.postMessage(message);

@@ -7,12 +7,15 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { createGunzip } from 'node:zlib';
 import { getPublicSuffix } from 'tldts';
 import { createIndexBuilder } from '../blocklist/build-index.ts';
+import { lowerPriority } from './lower-priority.ts';
 import type { BuildStart, BuiltList, FromBuilder } from './messages.ts';
 import { writeSnapshot } from './snapshot-file.ts';
 
 // The names are canonical already, so the library need not look for a host in them: that halves the time of a build.
 const SUFFIX_OPTIONS = { allowPrivateDomains: true, extractHostname: false, validateHostname: false };
 const isPublicSuffix = (name: string): boolean => getPublicSuffix(name, SUFFIX_OPTIONS) === name;
+
+lowerPriority();
 
 async function readInto(path: string, chunk: (text: string) => void): Promise<void> {
   const file = createReadStream(path, { highWaterMark: 256 << 10 });

@@ -2,8 +2,10 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { openReader } from '../audit/reader.ts';
+import { lowerPriority } from './lower-priority.ts';
 import type { ReaderAnswer, ReaderQuestion } from './messages.ts';
 
+lowerPriority();
 const reader = openReader({ file: (workerData as { file: string }).file });
 
 parentPort!.on('message', (question: ReaderQuestion | { kind: 'stop' }) => {
