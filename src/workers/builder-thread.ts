@@ -41,7 +41,9 @@ async function build(start: BuildStart): Promise<FromBuilder> {
       if (report.taken === 0) {
         const example = report.examples[0];
         const why = example ? ` (line ${example.line}: ${example.why})` : '';
-        problems.push(`list ${source.name}: ${source.source} yields no name and no address${why}; check its format`);
+        problems.push(
+          `list ${source.name}: ${source.source} yields no name and no address${why}; check its format`,
+        );
       }
     } catch (error) {
       sink.abandon();
