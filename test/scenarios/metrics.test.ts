@@ -180,8 +180,8 @@ describe('the metrics of a running gateway', () => {
   });
 
   it('show the rate limit when it bites, and not whom', async () => {
-    const packets = Array.from({ length: 12 }, () => query('games.example'));
-    // Two at once, and one more that is told to come back by TCP.
+    const packets = Array.from({ length: 40 }, () => query('games.example'));
+    // Some at once, and at least one more that is told to come back by TCP.
     await send(STRANGER, packets, 3);
     sent += packets.length;
     const seen = await after(sent);
