@@ -30,6 +30,8 @@ type Bucket = {
   filledAt: number;
   /** queries turned away since `takeLimited` */
   over: number;
+  /** queries that wait for an upstream */
+  waiting: number;
 };
 
 export type Askers = {
@@ -44,11 +46,13 @@ export type Askers = {
 };
 
 const MAX_KNOWN = 16_384;
+/** A client may ask at once what it may ask in so many seconds: a lesson begins for a class behind one address. */
+const BURST_SECONDS = 10;
 const MAX_LIMITED = 256;
 
 /**
- * A token bucket for each address: `qps` queries a second, twice that at once. The next `qps` beyond it are `over`, all
- * others are dropped until the bucket fills again. Throws an Error that names an entry which is no network.
+ * A token bucket for each address: `qps` queries a second, ten seconds' worth of them at once. The next `qps` beyond it are
+ * `over`, all others are dropped until the bucket fills again. Throws an Error that names an entry which is no network.
  */
 export function createAskers(deps: {
   engine: Pick<Engine, 'client' | 'profile' | 'epoch'>;
@@ -72,8 +76,9 @@ export function createAskers(deps: {
       served: matchesNetworks(address, serve),
       exempt: isExempt,
       limited: qps > 0 && !isExempt,
-      tokens: 2 * qps,
+      tokens: BURST_SECONDS * qps,
       filledAt: now(),
+      waiting: 0,
       over: 0,
     };
     buckets.set(address, bucket);
@@ -122,7 +127,7 @@ export function createAskers(deps: {
       if (bucket.limited) {
         const passed = at - bucket.filledAt;
         // A clock that was set back fills nothing.
-        if (passed > 0) bucket.tokens = Math.min(2 * qps, bucket.tokens + (passed * qps) / 1000);
+        if (passed > 0) bucket.tokens = Math.min(BURST_SECONDS * qps, bucket.tokens + (passed * qps) / 1000);
         bucket.filledAt = at;
         if (bucket.tokens < 1) {
           // Strangers are refused anyway, and their addresses can be made up.

@@ -206,9 +206,8 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
       });
     }
     counts.forwarded++;
-    const turn = turns.begin(packet, query, key);
+    const turn = turns.begin(packet, query, key, asker);
     if (turn === null) return answer.crowded(verdict);
-    turn.asker = asker;
     turn.length = length;
     turn.transport = here.transport;
     turn.startedAt = startedAt;
@@ -238,7 +237,7 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
 
   /** Asks for an answer anew while nobody waits for it. */
   function renew(place: Place, retryAt: number, exchange: Exchange | null, target: Uint8Array | null): void {
-    const turn = turns.begin(here.packet, here.query, key);
+    const turn = turns.begin(here.packet, here.query, key, null);
     if (turn === null) return;
     store.setRetryAt(place, retryAt);
     send(turn, exchange, target);
@@ -264,8 +263,9 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
     else if (admission === 'over') counts.limited++;
     else counts.dropped++;
     // A true client comes back by TCP, a made-up sender address cannot. On a stream every query gets its answer.
-    if (here.transport !== 'udp' || admission === 'refused')
-      return answer.error(wire.REFUSED, EDE_PROHIBITED);
+    if (here.transport !== 'udp') return answer.error(wire.REFUSED, EDE_PROHIBITED);
+    // Anyone may be made to look like a sender: what goes back is no longer than what came.
+    if (admission === 'refused') return answer.error(wire.REFUSED, EDE_NONE);
     if (admission === 'drop') return 0;
     return answer.truncated();
   }

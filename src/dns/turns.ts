@@ -35,14 +35,17 @@ export type Turn = {
 };
 
 export type Turns = {
-  /** A turn for the query at hand, or null when as many wait as may. */
-  begin(packet: Uint8Array, query: Query, key: Key): Turn | null;
+  /** A turn for the query at hand, or null when as many wait as may. `asker` is null when nobody waits. */
+  begin(packet: Uint8Array, query: Query, key: Key, asker: KnownAsker | null): Turn | null;
   end(turn: Turn): void;
   waiting(): number;
 };
 
 /** More are never waited for at once: beyond it, clients are told to come again. */
 const MAX_WAITING = 16_384;
+/** When so many wait in all, nobody may have more than so many among them, or a few could take all the room there is upstream. */
+const BUSY = 2048;
+const SHARE = 128;
 /** Kept for the next when they are over; the rest is left to the collector. */
 const KEPT = 1024;
 
@@ -73,8 +76,12 @@ export function createTurns(deps: {
   }
 
   return {
-    begin(packet, query, key) {
+    begin(packet, query, key, asker) {
       if (waiting >= MAX_WAITING) return null;
+      if (asker !== null) {
+        if (waiting >= BUSY && asker.bucket.waiting >= SHARE) return null;
+        asker.bucket.waiting++;
+      }
       waiting++;
       const turn = idle.pop() ?? make();
       for (let i = 0; i < query.questionEnd; i++) turn.packet[i] = packet[i] as number;
@@ -87,10 +94,12 @@ export function createTurns(deps: {
       turn.target = null;
       turn.inside = false;
       turn.exchange = deps.exchange;
+      turn.asker = asker;
       return turn;
     },
     end(turn) {
       waiting--;
+      if (turn.asker !== null) turn.asker.bucket.waiting--;
       turn.asker = null;
       turn.reply = null;
       if (idle.length < KEPT) idle.push(turn);

@@ -27,7 +27,8 @@ export type ExchangeDeps = Omit<WayDeps, 'onAnswer' | 'onUnreachable'> & {
 };
 
 const MAX_ATTEMPTS = 4;
-const MAX_WAITERS = 256;
+/** A whole school may ask for one name at once. */
+const MAX_WAITERS = 4096;
 /** How finely time is looked at; nothing here needs it finer. */
 const TICK_MS = 25;
 const COMPARE_MS = 1000;

@@ -42,7 +42,7 @@ describe('a good configuration', () => {
         serve: ['127.0.0.0/8', '::1'],
         udp: 'auto',
         cache: { maxBytes: 32_000_000, leastTtl: 0, mostTtl: 86_400, staleMs: 86_400_000, prefetch: true },
-        rateLimit: { qps: 300, exempt: [] },
+        rateLimit: { qps: 500, exempt: [] },
         tunnel: { action: 'limit', exempt: [] },
       },
       proxy: { connectPorts: [443, 8443] },

@@ -474,7 +474,7 @@ describe('over HTTPS', () => {
   it('the limit on one client bites in HTTP as in DNS', async () => {
     const { server } = await dohServer({}, { settings: { rateLimit: { qps: 2, exempt: [] } } });
     const client = doh(server.port);
-    const answers = await Promise.all(Array.from({ length: 12 }, () => client.get(query('bet.example'))));
+    const answers = await Promise.all(Array.from({ length: 30 }, () => client.get(query('bet.example'))));
     const limited = answers.filter(
       ({ status, body }) => status === 429 || (status === 200 && read(body).rcodeNumber === 5),
     );

@@ -23,7 +23,7 @@ export const GATEWAY_DEFAULTS = {
   maxTtl: 86_400,
   stale: '1d',
   prefetch: true,
-  qps: 300,
+  qps: 500,
   tunnelAction: 'limit',
   exempt: [],
   connectPorts: [443, 8443],

@@ -42,13 +42,13 @@ export const dns = z.strictObject({
   rate_limit: optional(
     z.strictObject({
       qps: optional(z.int().min(1).max(1_000_000), {
-        says: 'Queries a second that one client address may ask.',
+        says: 'Queries a second that one client address may ask, and ten times as many at once: a class may stand behind one address.',
         write: 'write a whole number from 1 to 1000000',
         fallback: D.qps,
       }),
       exempt: networks('Networks without a limit, such as a DNS forwarder inside the school.', D.exempt),
     }),
-    { says: 'The limit on queries from one client.', write: 'write { qps: 300, exempt: [] }' },
+    { says: 'The limit on queries from one client.', write: 'write { qps: 500, exempt: [] }' },
   ),
   cache: optional(
     z.strictObject({
