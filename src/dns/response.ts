@@ -5,6 +5,7 @@ import {
   QUESTION,
   TYPE_A,
   TYPE_AAAA,
+  TYPE_ANY,
   TYPE_CNAME,
   TYPE_HTTPS,
   TYPE_OPT,
@@ -70,6 +71,7 @@ export function readResponse(message: Uint8Array): Response | null {
   let extendedErrors: Uint8Array | null = null;
   let bodyEnd = questionEnd;
   let additional = 0;
+  let dnames = 0;
 
   let at = questionEnd;
   for (let record = 0; record < total; record++) {
@@ -97,6 +99,7 @@ export function readResponse(message: Uint8Array): Response | null {
         // The name is all of the data.
         if (name === null || skipName(message, data, end) !== end || chain.length === MAX_CHAIN) return null;
         if (type === TYPE_CNAME) chain.push(name);
+        else dnames++;
       } else if (type === TYPE_A || type === TYPE_AAAA) {
         // Of another length it is no address, and who knows what a careless reader makes of it.
         if (end - data !== (type === TYPE_A ? 4 : 16)) return null;
@@ -112,6 +115,10 @@ export function readResponse(message: Uint8Array): Response | null {
     if (record >= authority) additional++;
     at = bodyEnd = end;
   }
+
+  // A server makes a CNAME of every DNAME on the way (RFC 6672, section 3.1); without it nobody knows where the name leads.
+  const asked = uint16(message, nameEnd);
+  if (dnames > 0 && chain.length === 0 && asked !== TYPE_DNAME && asked !== TYPE_ANY) return null;
 
   const truncated = (flags & 0x0200) !== 0;
   const negative = rcode === 3 || answers === 0;
