@@ -12,26 +12,26 @@ const MINUTES = 240_000;
 
 describe('hostile packets', () => {
   it(
-    'a million from clients: an answer that can be read, or silence',
+    'half a million from clients: an answer that can be read, or silence',
     async () => {
-      const { answered, counts, heapMb } = await runPackets({ amount: 1_000_000, seed: SEED });
-      expect(answered).toBeGreaterThan(500_000);
+      const { answered, counts, heapMb } = await runPackets({ amount: 500_000, seed: SEED });
+      expect(answered).toBeGreaterThan(250_000);
       expect(counts).toMatchObject({ errors: 0, unrecorded: 0, waiting: 0 });
-      expect(counts['blocked']).toBeGreaterThan(5000);
-      expect(counts['forwarded']).toBeGreaterThan(5000);
+      expect(counts['blocked']).toBeGreaterThan(2000);
+      expect(counts['forwarded']).toBeGreaterThan(2000);
       expect(heapMb).toBeLessThan(30);
     },
     MINUTES,
   );
 
   it(
-    'three hundred thousand answers of an upstream: an answer that can be read and is decided on, or SERVFAIL',
+    'two hundred thousand answers of an upstream: an answer that can be read and is decided on, or SERVFAIL',
     async () => {
-      const { answered, counts, heapMb } = await runAnswers({ amount: 300_000, seed: SEED + 1 });
-      expect(answered).toBe(300_000);
-      expect(counts['failed']).toBeGreaterThan(50_000);
-      expect(counts['allowed']).toBeGreaterThan(50_000);
-      expect(counts['blocked']).toBeGreaterThan(5000);
+      const { answered, counts, heapMb } = await runAnswers({ amount: 200_000, seed: SEED + 1 });
+      expect(answered).toBe(200_000);
+      expect(counts['failed']).toBeGreaterThan(20_000);
+      expect(counts['allowed']).toBeGreaterThan(20_000);
+      expect(counts['blocked']).toBeGreaterThan(2000);
       expect(heapMb).toBeLessThan(30);
     },
     MINUTES,

@@ -5,6 +5,7 @@ import { createSocket } from 'node:dgram';
 import type { Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import type { Server } from 'node:net';
 import { openDnsDoh } from '../../src/dns/server-doh.ts';
 import { openDnsDot } from '../../src/dns/server-dot.ts';
 import { openDnsTcp } from '../../src/dns/server-tcp.ts';
@@ -258,6 +259,12 @@ export async function runRequests({ amount, seed, watch }: RunOptions): Promise<
 
 const LIARS_IN_FLIGHT = 2000;
 
+const listens = (server: Server, port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen(port, HOST, () => resolve(true));
+  });
+
 /** An upstream by UDP and TCP on one port: broken answers with the right id, followed by the true one as often as not. */
 async function startLiar(seed: number): Promise<{ port: number; close(): void }> {
   const random = createRandom(seed);
@@ -286,12 +293,6 @@ async function startLiar(seed: number): Promise<{ port: number; close(): void }>
     return random(2) === 0 ? [...lies, truth] : lies;
   };
 
-  const udp = await bound();
-  const { port } = udp.address();
-  udp.on('message', (packet, from) => {
-    for (const answer of answersTo(packet))
-      if (answer.length < 1500) udp.send(answer, from.port, from.address);
-  });
   const tcp = createServer((socket) => {
     socket.on('error', () => {});
     socket.on('data', (chunk: Buffer) => {
@@ -299,8 +300,18 @@ async function startLiar(seed: number): Promise<{ port: number; close(): void }>
       socket.write(framed(...answersTo(chunk.subarray(2))));
     });
   });
-  tcp.listen(port, HOST);
-  await once(tcp, 'listening');
+  // A port that is free for both; another program may have it for one of them.
+  let udp = await bound();
+  for (let attempt = 0; !(await listens(tcp, udp.address().port)); attempt++) {
+    if (attempt === 20) throw new Error('no port is free for both UDP and TCP');
+    udp.close();
+    udp = await bound();
+  }
+  const { port } = udp.address();
+  udp.on('message', (packet, from) => {
+    for (const answer of answersTo(packet))
+      if (answer.length < 1500) udp.send(answer, from.port, from.address);
+  });
   return {
     port,
     close() {
