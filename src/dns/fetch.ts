@@ -22,9 +22,7 @@ import {
   NXDOMAIN,
   QUESTION,
   SERVFAIL,
-  TYPE_HTTPS,
   TYPE_OPT,
-  TYPE_SVCB,
   putUint16,
 } from './wire.ts';
 
@@ -87,6 +85,8 @@ export function createFetcher(deps: {
       return NONE;
     }
     if (response.nameEnd !== QUESTION + askedName(turn).length) return fail(turn, null, null, at);
+    // An extended RCODE, such as BADVERS, is between us and the upstream.
+    if (response.rcode > 15) return fail(turn, null, null, at);
     if (response.rcode !== NOERROR && response.rcode !== NXDOMAIN) return fail(turn, answer, response, at);
     // Records that the question does not lead to are no part of its answer, and no true resolver sends them.
     const reached = reachedRecords(answer, response.questionEnd);
@@ -102,7 +102,7 @@ export function createFetcher(deps: {
       // The names that the target leads through are not in what is composed, but count all the same.
       if (response !== null && chain.length > 0)
         response = { ...response, chain: [...response.chain, ...chain] };
-    } else if (turn.query.type === TYPE_HTTPS || turn.query.type === TYPE_SVCB) {
+    } else if (response.services) {
       answer = withoutEch(answer);
       response = answer === null ? null : readResponse(answer);
     }
@@ -193,6 +193,7 @@ function ownFailure({ packet, query }: Turn): [Uint8Array, Response] {
     lifetime: 0,
     chain: [],
     addresses: [],
+    services: false,
     extendedErrors: NETWORK_ERROR,
   };
   return [bytes, response];

@@ -2,7 +2,7 @@
 // and stored answers are written before `handle` returns, and make no object and no string. Bytes are written in
 // replies.ts and relay.ts, what an upstream sends is taken in in fetch.ts.
 
-import type { DnsNote, Engine } from '../policy/types.ts';
+import type { DnsNote, Engine, Verdict } from '../policy/types.ts';
 import type { Exchange } from '../resolver/types.ts';
 import { REWRITTEN, WITH_ANY_CLASS, WITH_CD, WITH_DO, createAnswerStore } from './answer-store.ts';
 import { createAnswering } from './answering.ts';
@@ -47,6 +47,11 @@ const POPULAR = 3;
 /** Renewed when less than this part of its time is left. */
 const LATE = 0.1;
 const RENEWING = -1;
+
+/** A rewrite for a type that it has nothing to say of: an allow like any other. */
+function passed(verdict: Verdict): Verdict {
+  return verdict.action === 'rewrite' ? { ...verdict, action: 'allow', target: null } : verdict;
+}
 
 /** Throws an Error that names the entry when a network or address of the settings cannot be read. */
 export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
@@ -145,7 +150,7 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
     const own = findLocal(names, engine.hashes);
     const special = own !== null || exchange !== null ? null : specialAnswer(packet, query);
     if (special !== null) return answer.special(special);
-    const verdict = engine.decideHashed(asker.profile, asker.client, startedAt);
+    let verdict = engine.decideHashed(asker.profile, asker.client, startedAt);
     // A printer works for everyone; what is sealed stays sealed under any name the school gives it.
     if (own !== null && verdict.reason !== 'illegal') return answer.local(own);
     if (verdict.action !== 'allow' && verdict.action !== 'rewrite') return answer.block(verdict, startedAt);
@@ -156,6 +161,8 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
     if (verdict.action === 'rewrite') {
       const kind = rewriteKind(type);
       if (kind === 'nodata') return answer.nodata(verdict);
+      // A mail server and the like of the very name: nothing is rewritten, so what it leads to is not of our choosing either.
+      if (kind === 'pass') verdict = passed(verdict);
       if (kind === 'compose') {
         target = targets.wire(verdict);
         variant = REWRITTEN * targets.number(verdict);
@@ -308,11 +315,12 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
     if (epoch !== engine.epoch) bindToEpoch();
     askers.refresh(asker);
     readName();
-    const verdict = engine.decideHashed(asker.profile, asker.client, at);
+    let verdict = engine.decideHashed(asker.profile, asker.client, at);
     if (verdict.action !== 'allow' && verdict.action !== 'rewrite') return answer.block(verdict, at);
-    const composes = verdict.action === 'rewrite' && rewriteKind(turn.query.type) === 'compose';
+    const kind = verdict.action === 'rewrite' ? rewriteKind(turn.query.type) : 'pass';
     // What was asked for is no longer what may be given.
-    if ((composes ? targets.wire(verdict) : null) !== turn.target) return giveUp();
+    if ((kind === 'compose' ? targets.wire(verdict) : null) !== turn.target) return giveUp();
+    if (kind !== 'compose') verdict = passed(verdict);
     return answer.give(verdict, place, at);
   }
 

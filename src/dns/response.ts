@@ -44,6 +44,8 @@ export type Response = {
   readonly chain: readonly Uint8Array[];
   /** every A and AAAA address, service hints included, as bytes within the message */
   readonly addresses: readonly Uint8Array[];
+  /** whether any section holds HTTPS or SVCB records */
+  readonly services: boolean;
   /** extended errors the upstream gave, as options in wire form, or null */
   readonly extendedErrors: Uint8Array | null;
 };
@@ -68,6 +70,7 @@ export function readResponse(message: Uint8Array): Response | null {
   let rcode = flags & 15;
   let lowest = 0x7fffffff;
   let hasSoa = false;
+  let services = false;
   let extendedErrors: Uint8Array | null = null;
   let bodyEnd = questionEnd;
   let additional = 0;
@@ -88,6 +91,7 @@ export function readResponse(message: Uint8Array): Response | null {
       // Whatever follows OPT is additional and goes with it.
       break;
     }
+    if (type === TYPE_SVCB || type === TYPE_HTTPS) services = true;
     const ttl = uint32(message, fields + 4);
     ttls.push(fields + 4);
     // A TTL with the top bit set counts as zero (RFC 2181, section 8).
@@ -135,6 +139,7 @@ export function readResponse(message: Uint8Array): Response | null {
     lifetime: keepable ? lowest : 0,
     chain,
     addresses,
+    services,
     extendedErrors,
   };
 }

@@ -297,6 +297,20 @@ describe('when the upstreams fail', () => {
     expect(it.handler.stats()).toMatchObject({ errors: 0, failed: 1 });
   });
 
+  it('an extended RCODE of the upstream is not the client’s business', async () => {
+    const bytes = Buffer.concat([
+      query('a.example', { edns: null }),
+      Buffer.from('00002904d0010000000000', 'hex'),
+    ]);
+    bytes.set([0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 1], 2);
+    const it = rig({ exchange: fakeExchange(() => bytes) });
+    expect(await it.ask(query('a.example'))).toMatchObject({
+      rcodeNumber: 2,
+      opt: { extended: 0 },
+      ede: [23],
+    });
+  });
+
   it('a cut answer is handed on cut, and not kept', async () => {
     const exchange = fakeExchange(() => {
       const bytes = query('a.example', { edns: null, flags: 0x8380 });

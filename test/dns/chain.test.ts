@@ -87,6 +87,30 @@ describe('a name that leads to another', () => {
   });
 });
 
+describe('a name that safe search rewrites', () => {
+  const SAFE: Verdict = { ...ALLOW, action: 'rewrite', reason: 'safe-search', target: 'safe.example' };
+  const rule = (name: string): Verdict =>
+    name === 'search.example' ? SAFE : name === 'bet.example' ? BLOCK : ALLOW;
+
+  it('F10: covers what its safe form leads through, and nothing for other types', async () => {
+    const it = rig({
+      rule,
+      exchange: fakeExchange((name, type) => ({
+        answers: [
+          { type: 'CNAME', name, ttl: 60, data: 'bet.example' },
+          ...(type === 'A' ? [{ type: 'A' as const, name: 'bet.example', ttl: 60, data: '192.0.2.1' }] : []),
+        ],
+      })),
+    });
+    expect((await it.ask(query('search.example')))?.data).toEqual(['safe.example', '192.0.2.1']);
+    expect(it.decisions.at(-1)?.verdict.action).toBe('rewrite');
+    for (let round = 0; round < 2; round++) {
+      expect(await it.ask(query('search.example', { type: 15 }))).toMatchObject({ rcodeNumber: 3, data: [] });
+      expect(it.decisions.at(-1)?.verdict).toEqual(BLOCK);
+    }
+  });
+});
+
 describe('a public name that leads inside', () => {
   const to = (...data: string[]): ReturnType<typeof fakeExchange> =>
     fakeExchange((name) => ({

@@ -89,7 +89,8 @@ describe('over TCP', () => {
   it('takes many queries on one connection and answers as they are ready', async () => {
     const { tcp, upstream } = await gateway();
     upstream.script = async (asked) => {
-      if (asked.name.toLowerCase() === 'slow.example') await new Promise((resolve) => setTimeout(resolve, 100));
+      if (asked.name.toLowerCase() === 'slow.example')
+        await new Promise((resolve) => setTimeout(resolve, 100));
       return [answerTo(asked, [addressRecord(asked.name, '192.0.2.1')])];
     };
     const client = tcpClient(tcp.port);
