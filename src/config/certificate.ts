@@ -13,6 +13,12 @@ const MOST_BYTES = 256 * 1024;
 
 const MAKE = 'see "DNS over TLS and HTTPS" in README.md for how to make one';
 
+/** Where systemd puts what it lends to a service, while that runs. */
+const LENT = '/run/credentials/';
+const LEND = 'it is there while the service runs, with LoadCredential in schoolgate.service set for it';
+const LET_READ =
+  'let that user read it and nobody else: under systemd with LoadCredential, see packaging/schoolgate.service; otherwise chown it';
+
 /** `part` says which of the two files is at fault. */
 export function readCertificate(
   certFile: string,
@@ -23,9 +29,11 @@ export function readCertificate(
   const bad = (part: 'cert' | 'key', problem: string, advice: string) =>
     ({ ok: false, part, problem, advice }) as const;
   const cert = readPem(certFile);
-  if (!cert.ok) return bad('cert', cert.problem, `write the path of a certificate in PEM; ${MAKE}`);
+  if (!cert.ok)
+    return bad('cert', cert.problem, cert.cure ?? `write the path of a certificate in PEM; ${MAKE}`);
   const key = readPem(keyFile);
-  if (!key.ok) return bad('key', key.problem, 'write the path of the certificate’s private key in PEM');
+  if (!key.ok)
+    return bad('key', key.problem, key.cure ?? 'write the path of the certificate’s private key in PEM');
   let shown: X509Certificate;
   try {
     shown = new X509Certificate(cert.value);
@@ -55,15 +63,22 @@ export function isWorldReadable(keyFile: string): boolean {
   }
 }
 
-function readPem(file: string): { ok: true; value: string } | { ok: false; problem: string } {
+/** `cure` is what helps when the path is right. */
+function readPem(
+  file: string,
+): { ok: true; value: string } | { ok: false; problem: string; cure: string | null } {
   try {
     const { size } = statSync(file);
-    if (size > MOST_BYTES) return { ok: false, problem: `${file} is too long for a certificate or key` };
+    if (size > MOST_BYTES)
+      return { ok: false, problem: `${file} is too long for a certificate or key`, cure: null };
     return { ok: true, value: readFileSync(file, 'utf8') };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    const why =
-      code === 'ENOENT' ? 'is not there' : code === 'EACCES' ? 'may not be read' : `cannot be read (${code})`;
-    return { ok: false, problem: `${file} ${why}` };
+    const lent = file.startsWith(LENT);
+    if (code === 'EACCES' || code === 'EPERM')
+      return { ok: false, problem: `${file} may not be read by the gateway’s user`, cure: LET_READ };
+    if (code === 'ENOENT' && lent) return { ok: false, problem: `${file} is not there`, cure: LEND };
+    const why = code === 'ENOENT' ? 'is not there' : `cannot be read (${code})`;
+    return { ok: false, problem: `${file} ${why}`, cure: null };
   }
 }

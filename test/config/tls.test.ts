@@ -84,6 +84,10 @@ describe('tls and encrypted listeners', () => {
     [{ listen: both }, 'listen.dot: needs a certificate, write tls: { cert: gateway.crt, key: gateway.key }'],
     [{ listen: both, tls: { ...tls, cert: 'none.crt' } }, 'tls.cert: none.crt is not there, write the path'],
     [{ listen: both, tls: { ...tls, key: 'none.key' } }, 'tls.key: none.key is not there, write the path'],
+    [
+      { listen: both, tls: { ...tls, key: '/run/credentials/none.service/gateway.key' } },
+      'gateway.key is not there, it is there while the service runs, with LoadCredential',
+    ],
     [{ listen: both, tls: { ...tls, cert: 'empty.pem' } }, 'tls.cert: empty.pem holds no certificate'],
     [{ listen: both, tls: { ...tls, cert: 'huge.pem' } }, 'tls.cert: huge.pem is too long'],
     [{ listen: both, tls: { ...tls, key: 'empty.pem' } }, 'tls.key: empty.pem holds no private key'],
@@ -113,6 +117,18 @@ describe('tls and encrypted listeners', () => {
         says,
       );
     else expect(told).toContain(says);
+  });
+});
+
+describe('a key that the gateway may not read', () => {
+  // root reads whatever its mode is
+  it.skipIf(process.getuid?.() === 0)('is told by what cures it, not by its path', () => {
+    put('shut.key', testKey, 0o000);
+    const { told } = load({ listen: both, tls: { ...tls, key: 'shut.key' } });
+    expect(told).toContain(
+      'shut.key may not be read by the gateway’s user, let that user read it and nobody',
+    );
+    expect(told).not.toContain('write the path');
   });
 });
 
