@@ -154,7 +154,7 @@ export function createAnswerStore(deps: {
   }
 
   function put(key: Key, message: Uint8Array, response: Response, facts: Facts): Place {
-    const { bodyEnd, ttls, addresses, chain, extendedErrors } = response;
+    const { bodyEnd, owners, ttls, addresses, chain, extendedErrors } = response;
     const known = find(key, message, response.nameEnd);
     if (known !== NONE) {
       leave(known);
@@ -183,6 +183,11 @@ export function createAnswerStore(deps: {
     const body = place + HEAD;
     for (let i = 0; i < bodyEnd; i++) bytes[body + i] = message[i] as number;
     putUint16(bytes, body + 10, response.additional);
+    // The letters of these are the ones that we chose against forgers, and nobody's who asks. No length byte is a letter.
+    for (const owner of owners) {
+      const from = body + owner;
+      for (let i = from + response.nameEnd - QUESTION; i-- > from;) bytes[i] = lower(bytes[i] as number);
+    }
     let end = body + bodyEnd;
     for (let i = 0; i < ttls.length; i++, end += 2) {
       const offset = ttls[i] as number;

@@ -97,7 +97,9 @@ export function createAnswering(deps: {
     if (stale) counts.stale++;
     const cap = ttlUnder(final, at, stale ? STALE_TTL : MAX_TTL);
     const age = stale || at < storedAt ? 0 : Math.floor((at - storedAt) / 1000);
-    const ede = stale ? replies.EDE_STALE : replies.EDE_NONE;
+    // A failure says why, or at least that the upstream did not.
+    const unsaid = failure && store.extendedErrors(place) === null;
+    const ede = stale ? replies.EDE_STALE : unsaid ? replies.EDE_OTHER : replies.EDE_NONE;
     const size = relayReply(here.out, here.packet, query, store, place, age, cap, room(), ede);
     if (size < store.bodyLength(place)) counts.truncated++;
     if (failure) return finish(failedVerdict(final), at, size);

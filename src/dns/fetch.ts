@@ -189,6 +189,7 @@ function ownFailure({ packet, query }: Turn): [Uint8Array, Response] {
     questionEnd: query.questionEnd,
     bodyEnd: query.questionEnd,
     additional: 0,
+    owners: [],
     ttls: [],
     lifetime: 0,
     chain: [],

@@ -204,7 +204,10 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
         return answer.give(verdict, place, startedAt);
       }
     }
-    const pace = asker.bucket.exempt ? 'pass' : tunnels.judge(packet, query, asker.address, startedAt);
+    // What somebody opened by name is open for what it carries.
+    const opened = verdict.reason === 'override' || verdict.reason === 'local-allow';
+    const pace =
+      asker.bucket.exempt || opened ? 'pass' : tunnels.judge(packet, query, asker.address, startedAt);
     if (pace !== 'pass') {
       if (pace === 'limit') return answer.block(ownVerdicts.tunnel(asker.client.group), startedAt);
       deps.log?.('warn', 'a client asks for names that look like data carried in DNS', {

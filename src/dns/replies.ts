@@ -17,6 +17,7 @@ import {
 
 /** Extended DNS errors (RFC 8914) that the gateway gives. */
 export const EDE_NONE = -1;
+export const EDE_OTHER = 0;
 export const EDE_STALE = 3;
 export const EDE_NOT_READY = 14;
 export const EDE_BLOCKED = 15;

@@ -12,6 +12,7 @@ import {
   TYPE_SOA,
   TYPE_SVCB,
   expandName,
+  lower,
   skipName,
   uint16,
   uint32,
@@ -36,6 +37,8 @@ export type Response = {
   /** the message without OPT and what came after it: bytes up to here, with so many additional records */
   readonly bodyEnd: number;
   readonly additional: number;
+  /** offsets of owners that are the name of the question, written out once more instead of pointed to */
+  readonly owners: readonly number[];
   /** offsets of the TTL of every record in the body */
   readonly ttls: readonly number[];
   /** seconds for which the answer may be kept; 0 when it may not */
@@ -64,6 +67,7 @@ export function readResponse(message: Uint8Array): Response | null {
 
   const flags = uint16(message, 2);
   const ttls: number[] = [];
+  const owners: number[] = [];
   const names = createSteadyNames(message, questionEnd, ttls);
   const chain: Uint8Array[] = [];
   const addresses: Uint8Array[] = [];
@@ -92,6 +96,7 @@ export function readResponse(message: Uint8Array): Response | null {
       break;
     }
     if (type === TYPE_SVCB || type === TYPE_HTTPS) services = true;
+    if (isQuestionName(message, at, fields, nameEnd)) owners.push(at);
     const ttl = uint32(message, fields + 4);
     ttls.push(fields + 4);
     // A TTL with the top bit set counts as zero (RFC 2181, section 8).
@@ -135,6 +140,7 @@ export function readResponse(message: Uint8Array): Response | null {
     questionEnd,
     bodyEnd,
     additional,
+    owners,
     ttls,
     lifetime: keepable ? lowest : 0,
     chain,
@@ -152,6 +158,15 @@ function readDataNames(names: SteadyNames, type: number, data: number, end: numb
   for (let n = layout[1]; n > 0; n--) {
     at = names.read(at, end);
     if (at < 0) return false;
+  }
+  return true;
+}
+
+/** Whether the name from `at` to `end` has no pointer and is the question's, in any letters. */
+function isQuestionName(message: Uint8Array, at: number, end: number, nameEnd: number): boolean {
+  if (end - at !== nameEnd - QUESTION) return false;
+  for (let i = 0; i < end - at; i++) {
+    if (lower(message[at + i] as number) !== lower(message[QUESTION + i] as number)) return false;
   }
   return true;
 }

@@ -197,3 +197,29 @@ describe('the record of a query', () => {
     expect(it.handler.stats()['errors']).toBe(1);
   });
 });
+
+describe('names that look like data', () => {
+  const ask = async (reason: Verdict['reason']): Promise<number> => {
+    const it = rig({
+      rule: () => ({ ...ALLOW, reason }),
+      settings: { tunnel: { action: 'limit', exempt: [] } },
+    });
+    let refused = 0;
+    for (let i = 0; i < 500; i++) {
+      const label = Buffer.from(`${i * 7919}-data-that-is-carried-out-of-here`)
+        .toString('hex')
+        .slice(0, 60);
+      if ((await it.ask(query(`${label}.tun.example`, { type: 16 })))?.rcodeNumber === 3) refused++;
+    }
+    return refused;
+  };
+
+  it('are limited', async () => {
+    expect(await ask('default-allow')).toBeGreaterThan(100);
+  });
+
+  it('O01: are not where somebody opened the name', async () => {
+    expect(await ask('override')).toBe(0);
+    expect(await ask('local-allow')).toBe(0);
+  });
+});

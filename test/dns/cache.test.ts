@@ -1,7 +1,7 @@
 import type { Answer } from 'dns-packet';
 import { describe, expect, it } from 'vitest';
 import type { DnsSettings } from '../../src/dns/types.ts';
-import { given, SETTINGS, ALLOW, BLOCK, fakeExchange, query, read, rig } from './fixture.ts';
+import { given, SETTINGS, ALLOW, BLOCK, fakeExchange, query, read, rig, wireName } from './fixture.ts';
 
 const address = (name: string, ttl: number, data = '192.0.2.1'): Answer => ({ type: 'A', name, ttl, data });
 const soa = (ttl: number, minimum: number): Answer => ({
@@ -68,6 +68,20 @@ describe('the cache of answers', () => {
     });
     expect(Buffer.from(answer).toString('hex')).toBe(upstream.toString('hex'));
     expect(Buffer.from(it.askNow(question) as Uint8Array).toString('hex')).toBe(upstream.toString('hex'));
+  });
+
+  it('owners that an upstream writes out are told in small letters, whatever letters it was asked in', async () => {
+    const asked = query('WWW.eXample', { edns: null });
+    const record = Buffer.from('000100010000003c0004c0000201', 'hex');
+    const upstream = Buffer.concat([asked, wireName('WWW.eXample'), record, wireName('Ns.Example'), record]);
+    upstream.set([0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 1], 2);
+    const it = rig({ exchange: fakeExchange(() => upstream) });
+    for (let round = 0; round < 2; round++) {
+      const answer = await it.ask(query('wwW.example', { edns: null }));
+      expect(answer?.questions?.[0]?.name).toBe('wwW.example');
+      expect(answer?.answers?.[0]?.name).toBe('www.example');
+      expect(answer?.additionals?.[0]?.name).toBe('Ns.Example');
+    }
   });
 
   it('keeps types, DO and CD apart', async () => {
@@ -295,6 +309,11 @@ describe('when the upstreams fail', () => {
     const it = rig({ exchange: fakeExchange(() => bytes) });
     expect(await it.ask(query('a.example'))).toMatchObject({ rcodeNumber: 2, data: [] });
     expect(it.handler.stats()).toMatchObject({ errors: 0, failed: 1 });
+  });
+
+  it('an upstream’s SERVFAIL without a reason is told as such', async () => {
+    const it = rig({ exchange: fakeExchange(() => ({ rcode: 2 })) });
+    expect(await it.ask(query('a.example'))).toMatchObject({ rcodeNumber: 2, ede: [0] });
   });
 
   it('an extended RCODE of the upstream is not the client’s business', async () => {
