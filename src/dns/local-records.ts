@@ -51,7 +51,7 @@ const TYPE_NUMBERS: Readonly<Record<RecordType, number>> = {
   SRV: 33,
 };
 
-/** What `dns.forward` names is not ours, unless a record or a deeper zone says so. */
+/** What `dns.forward` names is not ours, unless a record (or the address in one) or a deeper zone says so. */
 export type LocalSource = LocalData & { readonly forward: readonly string[] };
 
 type Draft = {
@@ -112,7 +112,7 @@ export function compileLocalRecords(source: LocalSource, seed: Seed): LocalRecor
   for (const record of reverseRecords(records)) {
     const held = names.get(record.name);
     if (held !== undefined && (held.sets.has(TYPE_NUMBERS.PTR) || held.leadsTo !== null)) continue;
-    if (!scopeOf(record.name).forwarded) add(record);
+    add(record);
   }
 
   const rows = new Map<string, { exact: Draft | null; below: Draft | null }>();

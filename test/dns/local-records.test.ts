@@ -241,15 +241,19 @@ describe('zones of the school', () => {
       expect(ask(name)).toBeNull();
   });
 
-  it('leave reverse names that are forwarded to who knows them', () => {
+  it('leave reverse names that are forwarded to who knows them, all but those of their own addresses', () => {
     const records = [
       record('a.inside.example', 'A', '10.0.0.1'),
       record('10.0.0.2', 'PTR', 'b.inside.example'),
     ];
     const forwarding = serve({ records, forward: ['10.in-addr.arpa'] });
-    expect(forwarding('1.0.0.10.in-addr.arpa', 'PTR')).toBeNull();
-    expect(forwarding('0.0.10.in-addr.arpa', 'PTR')).toBeNull();
+    for (const name of ['3.0.0.10.in-addr.arpa', '0.0.10.in-addr.arpa', '10.in-addr.arpa'])
+      expect(forwarding(name, 'PTR')).toBeNull();
     expect(forwarding('2.0.0.10.in-addr.arpa', 'PTR')!.answers).toHaveLength(1);
+    // What the school wrote wins, for that very address.
+    expect(forwarding('1.0.0.10.in-addr.arpa', 'PTR')!.answers).toEqual([
+      '1.0.0.10.in-addr.arpa PTR a.inside.example',
+    ]);
   });
 });
 
