@@ -54,6 +54,13 @@ export function readCertificate(
   return { ok: true, value: { cert: cert.value, key: key.value, expiresAt: Date.parse(shown.validTo) } };
 }
 
+/** Whether clients that ask for this name take the certificate (PEM) for it. */
+export function isNameOf(cert: string, host: string): boolean {
+  return (
+    new X509Certificate(cert).checkHost(host, { subject: 'never', partialWildcards: false }) !== undefined
+  );
+}
+
 /** Whether everyone on the machine may read the key. */
 export function isWorldReadable(keyFile: string): boolean {
   try {

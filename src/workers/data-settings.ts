@@ -1,12 +1,13 @@
 // From the configuration to what the data threads act on: upstreams looked up, own addresses known, loops refused.
 
 import { readFileSync } from 'node:fs';
-import { readCertificate } from '../config/certificate.ts';
+import { isNameOf, readCertificate } from '../config/certificate.ts';
 import type { GatewayConfig } from '../config/types.ts';
 import { isOurselves, systemUpstreams, upstreamText } from '../resolver/upstreams.ts';
 import type { AnyUpstream, Upstream } from '../resolver/types.ts';
 import type { DataSettings, Endpoint } from './messages.ts';
 import { interfaceAddresses } from './own-addresses.ts';
+import { ownNames } from './own-names.ts';
 
 /** The endpoints the gateway really listens on, after port 0 was settled. */
 export type Listening = {
@@ -57,6 +58,7 @@ export function toDataSettings(config: GatewayConfig, listening: Listening): Dat
     ]),
   );
   const { host, v4, v6 } = config.web.public;
+  const tls = readTls(config);
   const everywhere = [...answering, ...listening.proxy, ...listening.web];
   return {
     upstreams,
@@ -78,7 +80,8 @@ export function toDataSettings(config: GatewayConfig, listening: Listening): Dat
       ],
       ports: [...new Set(everywhere.map(({ port }) => port))],
     },
-    tls: readTls(config),
+    ownNames: ownNames(config, listening, (name) => tls !== null && isNameOf(tls.cert, `id.${name}`)),
+    tls,
     school: { name: config.school.name, language: config.school.language },
     publicUrl: host === null ? null : `http://${host}:${listening.web[0]!.port}`,
   };

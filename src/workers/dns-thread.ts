@@ -7,6 +7,7 @@ import { runDataThread } from './data-thread.ts';
 import type { DataSettings } from './messages.ts';
 import { openExchange } from './open-exchange.ts';
 import { discoveryOf, openThreadStreams } from './thread-streams.ts';
+import { withOwnNames } from './own-names.ts';
 import { openThreadUdp } from './thread-udp.ts';
 import { ALL_DOMAINS, reportUpstreams, sumUpstreams } from './upstream-reports.ts';
 import type { NamedExchange } from './upstream-reports.ts';
@@ -40,7 +41,7 @@ await runDataThread(async ({ start, engine, note, now, log }) => {
       serve: settings.serve,
       rateLimit: settings.rateLimit,
       allowPrivate: settings.allowPrivate,
-      local,
+      local: withOwnNames(local, settings.ownNames),
       discovery: discoveryOf(start.streams, settings),
       cache: settings.cache,
       tunnel: settings.tunnel,
@@ -67,16 +68,18 @@ await runDataThread(async ({ start, engine, note, now, log }) => {
 
   const { tls: shown, ...first } = start.inForce.settings;
   let settings = JSON.stringify([first, shown?.host]);
+  let names = first.ownNames;
 
   return {
     async updated(update) {
       if (update.kind === 'purge') handler.purge(update.names ?? undefined);
       if (update.kind === 'records') {
         local = update.records;
-        handler.setLocal(local);
+        handler.setLocal(withOwnNames(local, names));
       }
       if (update.kind !== 'settings') return;
       const { tls, ...others } = update.settings;
+      names = others.ownNames;
       streams.renew(tls);
       // A new certificate is no reason to forget what is cached.
       const before = settings;

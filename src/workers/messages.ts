@@ -8,7 +8,7 @@ import type { DnsSettings, LimitedClient } from '../dns/types.ts';
 import type { ListReport } from '../blocklist/parse-list.ts';
 import type { ListSource, Seed } from '../blocklist/types.ts';
 import type { Override, PolicyModel } from '../policy/types.ts';
-import type { LocalData } from '../resolver/local-record.ts';
+import type { LocalData, LocalRecord } from '../resolver/local-record.ts';
 import type { AnyUpstream, Upstream, UpstreamState } from '../resolver/types.ts';
 import type { OutboxRow } from '../state/outbox.ts';
 
@@ -38,6 +38,8 @@ export type DataSettings = {
     readonly addresses: readonly string[];
     readonly ports: readonly number[];
   };
+  /** the names by which clients find the gateway, unless the school has records of them */
+  readonly ownNames: readonly LocalRecord[];
   readonly school: { readonly name: string; readonly language: string };
   /** where clients reach the web part, for links; null when it is not configured */
   readonly publicUrl: string | null;

@@ -10,6 +10,7 @@ import { createRoutes } from '../resolver/routing.ts';
 import { runDataThread } from './data-thread.ts';
 import type { DataSettings } from './messages.ts';
 import { openExchange } from './open-exchange.ts';
+import { withOwnNames } from './own-names.ts';
 import { ALL_DOMAINS, reportUpstreams, sumUpstreams } from './upstream-reports.ts';
 import type { NamedExchange } from './upstream-reports.ts';
 
@@ -33,7 +34,8 @@ await runDataThread(async ({ start, engine, record, now }) => {
   const { seed } = start.inForce;
   const openLocal = (data: LocalData, settings: DataSettings) => {
     const forward = Object.keys(settings.forward);
-    return createLocalLookup({ records: compileLocalRecords({ ...data, forward }, seed), seed, forward });
+    const source = { ...withOwnNames(data, settings.ownNames), forward };
+    return createLocalLookup({ records: compileLocalRecords(source, seed), seed, forward });
   };
   let inForce = start.inForce;
   let local = openLocal(inForce.records, inForce.settings);

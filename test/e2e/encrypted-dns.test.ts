@@ -98,6 +98,21 @@ describe('kdig and curl', () => {
     expect(stdout).toMatch(/SVCB\s+2 dns\.test\. alpn="h2" port=\d+ .*\/dns-query\{\?dns\}/);
   });
 
+  it('the host of the certificate is found by everyone, as private DNS needs it', async () => {
+    for (const from of [KS1, STRANGER]) {
+      const { stdout } = await run('dig', [
+        '@127.0.0.1',
+        '-p',
+        String(gateway.dns),
+        '-b',
+        from,
+        'dns.test',
+        '+short',
+      ]);
+      expect(stdout.trim()).toBe('127.0.0.1');
+    }
+  });
+
   it('dig +tcp: many on one connection', async () => {
     const names = Array.from({ length: 40 }, (_, i) => `n${i}.allowed.example`);
     const args = [
