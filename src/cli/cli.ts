@@ -12,6 +12,7 @@ import { addOverrides } from './overrides.ts';
 import { addRecords } from './records.ts';
 import { addServe } from './serve.ts';
 import { addStatus } from './status.ts';
+import { addUpstreams } from './upstreams.ts';
 
 /** Runs one command; sets the exit code: 0 done, 1 refused or failed with one clear line on stderr, 2 wrong usage. */
 export async function runCli(argv: readonly string[]): Promise<void> {
@@ -28,6 +29,7 @@ export async function runCli(argv: readonly string[]): Promise<void> {
     addOverrides,
     addRecords,
     addDns,
+    addUpstreams,
     addAccounts,
     addAudit,
     addConfig,

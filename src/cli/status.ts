@@ -26,6 +26,7 @@ type Figures = {
     name: string;
     domain: string;
     up: boolean;
+    trouble: { reason: string; at: string } | null;
     p50Ms: number | null;
     p95Ms: number | null;
     failures: number;
@@ -42,6 +43,9 @@ const percent = (share: number | null): string => (share === null ? '-' : `${(sh
 const ms = (value: number | null): string =>
   value === null ? '-' : `${value.toFixed(value < 10 ? 1 : 0)} ms`;
 const clock = (time: string): string => new Date(time).toLocaleTimeString('en-GB');
+
+const why = (trouble: { reason: string; at: string } | null): string =>
+  trouble === null ? '-' : `${trouble.reason} (${clock(trouble.at)})`;
 
 const dnsRow = (name: string, of: Dns): string[] => [
   name,
@@ -75,11 +79,12 @@ function describe({ dns, proxy, upstreams, limited, seconds }: Figures): string 
       ...(proxy.threads.length > 1 ? [proxyRow('all', proxy)] : []),
     ]),
   ];
+  const anyDown = upstreams.some(({ up }) => !up);
   if (upstreams.length > 0)
     parts.push(
       'Upstreams',
       table([
-        ['UPSTREAM', 'FOR', 'STATE', 'HALF WITHIN', '95 % WITHIN', 'FAILURES'],
+        ['UPSTREAM', 'FOR', 'STATE', 'HALF WITHIN', '95 % WITHIN', 'FAILURES', ...(anyDown ? ['WHY'] : [])],
         ...upstreams.map((one) => [
           one.name,
           one.domain === '.' ? 'all' : one.domain,
@@ -87,6 +92,7 @@ function describe({ dns, proxy, upstreams, limited, seconds }: Figures): string 
           ms(one.p50Ms),
           ms(one.p95Ms),
           String(one.failures),
+          ...(one.up ? [] : [why(one.trouble)]),
         ]),
       ]),
     );

@@ -29,6 +29,8 @@ export type Server = {
   tcp: Way<Attempt> | null;
   /** silent or out of reach so many times in a row */
   failures: number;
+  /** the last of these failures and when it was (UTC ms); kept when it is well again */
+  trouble: { readonly error: Error; readonly at: number } | null;
   /** UTC ms */
   downUntil: number;
   /** when a server that was found slow is measured again, by the monotonic clock */

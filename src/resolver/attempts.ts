@@ -25,7 +25,7 @@ export type Attempts = {
   send(ask: Ask, server: Server, clock: number, probe: boolean): boolean;
   /** what a server's way calls */
   take(server: Server, attempt: Attempt, answer: Uint8Array): boolean;
-  unreachable(attempt: Attempt): void;
+  unreachable(attempt: Attempt, error: Error): void;
   /** the question is settled; a server that was lately in trouble may still show that it is back */
   letGo(ask: Ask, clock: number): void;
   /** forgets what has lingered long enough; true when nothing is left */
@@ -35,7 +35,7 @@ export type Attempts = {
 
 type TcpReason = Exclude<Attempt['byTcp'], 'no'>;
 
-const MAX_TCP = 128;
+const MAX_TCP = 2048;
 /** Answers that bear the right id but not the right question; one more, and somebody is guessing. */
 const MAX_MISMATCHED = 3;
 const MAX_ODD_CASE = 3;
@@ -212,12 +212,12 @@ export function createAttempts(deps: AttemptsDeps): Attempts {
         ? takeDatagram(attempt, server, answer)
         : takeMessage(attempt, server, answer);
     },
-    unreachable(attempt) {
+    unreachable(attempt, error) {
       const { server } = attempt;
       if (server === null) return;
       counts.unreachable++;
       server.counts.failures++;
-      deps.servers().markFailed(server, now());
+      deps.servers().markFailed(server, now(), error);
       if (attempt.state === 'sending') attempt.state = 'closed';
       if (attempt.state !== 'open') return;
       // TCP could not tell: after a few times the server is taken at its word.

@@ -38,7 +38,7 @@ const COMPARE_MS = 1000;
  * `close` takes no new queries, lets those in flight end and then closes its sockets.
  */
 export function createExchange(deps: ExchangeDeps): Exchange {
-  const { now, randomId, timeoutMs = 4000, retryMs = 600, maxInFlight = 4096 } = deps;
+  const { now, randomId, timeoutMs = 4000, retryMs = 600, maxInFlight = 16_384 } = deps;
   if (deps.upstreams.length === 0)
     throw new Error('no upstream: name at least one address under dns.upstreams');
   for (const upstream of deps.upstreams) {
@@ -98,7 +98,7 @@ export function createExchange(deps: ExchangeDeps): Exchange {
       const probes = servers.takeProbes(at, clock);
       ask.order = servers.order(at);
       for (const server of probes) {
-        if (server.failures > 0) servers.markFailed(server, at);
+        if (server.failures > 0) servers.markFailed(server, at, null);
         attempts.send(ask, server, clock, true);
       }
       if (probes.includes(ask.order[0] as Server)) ask.turn++;
@@ -184,7 +184,8 @@ export function createExchange(deps: ExchangeDeps): Exchange {
       const server = last.server as Server;
       server.counts.timeouts++;
       server.counts.failures++;
-      servers.markFailed(server, now());
+      const since = ask.attempts.find((attempt) => attempt.server === server)?.sentAt ?? last.sentAt;
+      servers.markFailed(server, now(), new Error(`no answer in ${Math.round(clock - since)} ms`));
     }
     if (clock >= ask.deadline) settle(ask, ask.fallback);
     else advance(ask, clock);

@@ -21,7 +21,7 @@ export type WayDeps = {
   readonly authorities?: string | null;
   readonly findHost?: (host: string) => Promise<readonly string[]>;
   readonly onAnswer: (answer: Uint8Array, attempt: Attempt) => boolean;
-  readonly onUnreachable: (attempt: Attempt) => void;
+  readonly onUnreachable: (attempt: Attempt, error: Error) => void;
 };
 
 /** TCP is the exception towards these servers, and many keep only a few connections. */

@@ -35,7 +35,11 @@ export function createSecureDial(deps: SecureDialDeps): SecureDial {
   const find = async (): Promise<readonly string[]> => {
     if (upstream.addresses.length > 0) return upstream.addresses;
     if (deps.findHost === undefined) throw new Error(`the address of ${host} is not known`);
-    return deps.findHost(host);
+    try {
+      return await deps.findHost(host);
+    } catch (error) {
+      throw new Error(`its address was not found: ${(error as Error).message}`, { cause: error });
+    }
   };
   const lookup: LookupFunction = (_host, options, done) => {
     find().then(

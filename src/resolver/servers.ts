@@ -3,6 +3,7 @@
 
 import type { Attempt, Server, Way } from './asking.ts';
 import { createLatency } from './latency.ts';
+import { plainReason } from './plain-reason.ts';
 import type { AnyUpstream, UpstreamState } from './types.ts';
 import { upstreamText } from './upstreams.ts';
 
@@ -25,7 +26,8 @@ export type Servers = {
   order(at: number): Server[];
   /** servers that are to be asked beside the first, to see whether they are well or quick again; it is their turn only once */
   takeProbes(at: number, clock: number): Server[];
-  markFailed(server: Server, at: number): void;
+  /** `error` is why, when this is news */
+  markFailed(server: Server, at: number, error: Error | null): void;
   markWell(server: Server): void;
   /** now and then: whether some are slow */
   compare(): void;
@@ -71,7 +73,8 @@ export function createServers(
       });
       return probes.length === all.length ? [] : probes;
     },
-    markFailed(server, at) {
+    markFailed(server, at, error) {
+      if (error !== null) server.trouble = { error, at };
       if (server.downUntil > at) return;
       if (server.failures++ === 0) ill++;
       const beyond = server.failures - FAILURES_UNTIL_DOWN;
@@ -99,10 +102,11 @@ export function createServers(
     },
     down: (at) => all.filter((server) => server.downUntil > at).length,
     states: () =>
-      all.map(({ name, kind, failures, counts, cookie, mixes, latency }) => ({
+      all.map(({ upstream, name, kind, failures, trouble, counts, cookie, mixes, latency }) => ({
         name,
         kind,
-        up: failures < FAILURES_UNTIL_DOWN,
+        up: failures === 0 || (failures < FAILURES_UNTIL_DOWN && counts.answers > 0),
+        trouble: trouble === null ? null : { reason: plainReason(trouble.error, upstream), at: trouble.at },
         ...counts,
         cookies: cookie.use === 'yes',
         mixedCase: kind === 'udp' && mixes,
@@ -126,6 +130,7 @@ function createServer(upstream: AnyUpstream, randomId: () => number): Server {
     way: NO_WAY,
     tcp: null,
     failures: 0,
+    trouble: null,
     downUntil: 0,
     measureAt: 0,
     mixes: true,

@@ -37,8 +37,10 @@ export type Exchange = {
 export type UpstreamState = {
   readonly name: string;
   readonly kind: 'udp' | 'tls' | 'https';
-  /** false after several failures in a row, until it answers again */
+  /** false after several failures in a row, or one when it has never answered; true when it answers again */
   readonly up: boolean;
+  /** why it failed last, in words for people, and when (UTC ms); null when it never did */
+  readonly trouble: { readonly reason: string; readonly at: number } | null;
   readonly queries: number;
   readonly answers: number;
   readonly failures: number;

@@ -35,6 +35,7 @@ const QUERY_ROOM = 2048;
 /** Longer answers are taken as cut off, as the server should have sent them. */
 const ANSWER_ROOM = 4096;
 const TRUNCATED = 2;
+const OWN_SHORTAGE = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
 
 /** Makes pools that share one place for answers; one for each thread. */
 export function createBatchedPools(shared: BatchedPoolsDeps): <T>(deps: UdpPoolDeps<T>) => UdpPool<T> {
@@ -122,15 +123,18 @@ export function createBatchedPools(shared: BatchedPoolsDeps): <T>(deps: UdpPoolD
       slot.watched?.close();
     }
 
-    /** A socket for the next batch, or null when none can be opened. */
-    function draw(): Slot<T> | null {
+    /** A socket for the next batch, or null when none can be opened; no way there is told to whoever asks. */
+    function draw(token: T): Slot<T> | null {
       place = randomId() % deps.sockets;
       const known = slots[place];
       if (known !== undefined) return known;
       try {
         return (slots[place] = open());
-      } catch {
-        return null; // out of descriptors, or no way there: the exchange goes on to its next attempt
+      } catch (error) {
+        // Out of descriptors says nothing of the upstream: the exchange goes on to its next attempt.
+        if (!OWN_SHORTAGE.has((error as NodeJS.ErrnoException).code ?? ''))
+          deps.onUnreachable(token, error as Error);
+        return null;
       }
     }
 
@@ -150,7 +154,7 @@ export function createBatchedPools(shared: BatchedPoolsDeps): <T>(deps: UdpPoolD
     return {
       send(packet, token) {
         if (closed || packet.length > QUERY_ROOM) return null;
-        current ??= draw();
+        current ??= draw(token);
         const slot = current;
         if (slot === null) return null;
         const { flights } = slot;

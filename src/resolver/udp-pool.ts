@@ -39,6 +39,8 @@ type Slot<T> = {
   queue: Uint8Array[] | null;
   left: number;
   closed: boolean;
+  /** why it was given up while it was opened */
+  failure: Error | null;
 };
 
 /** The widest gap in which an answer may still come for a socket that takes no new queries. */
@@ -60,7 +62,14 @@ export function createUdpPool<T>(deps: UdpPoolDeps<T>): UdpPool<T> {
       done(null, host, type === 'udp6' ? 6 : 4);
     }) as unknown as NonNullable<Parameters<typeof createSocket>[0] & object>['lookup'];
     const socket = createSocket({ type, lookup, recvBufferSize: 1 << 20 });
-    const slot: Slot<T> = { socket, flights: new Map(), queue: [], left: deps.uses, closed: false };
+    const slot: Slot<T> = {
+      socket,
+      flights: new Map(),
+      queue: [],
+      left: deps.uses,
+      closed: false,
+      failure: null,
+    };
     socket.on('message', (answer, from) => {
       if (answer.length < 12 || from.port !== upstream.port || !sameHost(from.address)) return;
       const id = ((answer[0] as number) << 8) | (answer[1] as number);
@@ -93,6 +102,7 @@ export function createUdpPool<T>(deps: UdpPoolDeps<T>): UdpPool<T> {
   /** Gives the socket up and tells everyone who waited on it. */
   function fail(slot: Slot<T>, error: Error): void {
     if (slot.closed) return;
+    slot.failure = error;
     discard(slot);
     const tokens = [...slot.flights.values()];
     slot.flights.clear();
@@ -137,7 +147,10 @@ export function createUdpPool<T>(deps: UdpPoolDeps<T>): UdpPool<T> {
           return null; // out of file descriptors: the exchange goes on to its next attempt
         }
         // A failure while it was opened has already put it out of use.
-        if (slot.closed) return null;
+        if (slot.closed) {
+          if (slot.failure !== null) deps.onUnreachable(token, slot.failure);
+          return null;
+        }
         slots[place] = slot;
       }
       let id = randomId();

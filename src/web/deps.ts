@@ -31,7 +31,7 @@ export type Principal = {
   readonly session: Session | null;
 };
 
-/** For whom to explain; exactly one is set. `client` is an address, or `id:` and a client id. */
+/** For whom to explain; exactly one is set. `client` is an address, `id:` and a client id, or the name of a device. */
 export type ExplainWho = {
   readonly group?: string;
   readonly class?: string;
@@ -111,6 +111,8 @@ export type Figures = {
     readonly up: boolean;
     /** the threads that find it down */
     readonly downIn: readonly string[];
+    /** why it failed last, and when; null when it never did */
+    readonly trouble: { readonly reason: string; readonly at: number } | null;
     /** ms in the last minute; null without an answer */
     readonly p50Ms: number | null;
     readonly p95Ms: number | null;
@@ -185,4 +187,9 @@ export type WebDeps = {
   readonly principalOf: (request: FastifyRequest) => { who: string; role: Role } | null;
 };
 
-export type Explained = { readonly verdict: Verdict; readonly trace: readonly TraceStep[] };
+export type Explained = {
+  readonly verdict: Verdict;
+  /** what DNS does with the name before the policy, in words */
+  readonly dns: readonly string[];
+  readonly trace: readonly TraceStep[];
+};

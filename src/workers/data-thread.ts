@@ -9,6 +9,7 @@ import type { DataThreadStart, FromThread, ThreadReport, ToDataThread, Update } 
 import { createCollector } from './collect-garbage.ts';
 import { threadStats } from './thread-stats.ts';
 import { createRecorder } from './recorder.ts';
+import { createUpstreamLog } from './upstream-log.ts';
 
 export type DataContext = {
   readonly start: DataThreadStart;
@@ -77,8 +78,10 @@ export async function runDataThread(run: (context: DataContext) => Promise<DataR
   });
 
   const collector = createCollector();
+  const upstreamLog = createUpstreamLog({ log });
   const sendStats = (): void => {
     const { stats, upstreams, limited } = running.report();
+    upstreamLog.look(upstreams, performance.now());
     send({ kind: 'stats', stats: { ...stats, ...recorder.stats(), ...threadStats() }, upstreams, limited });
   };
   const timer = setInterval(() => {

@@ -92,6 +92,10 @@ export function createFigures(deps: {
       const { name, kind, domain } = seen[0]!.state;
       const downIn = seen.filter(({ state }) => !state.up).map(({ thread }) => thread);
       const latency = minute.latency(key) ?? [];
+      // Of the threads that find it down, when there are any: another's trouble may be long over.
+      const troubles = seen.flatMap(({ state }) =>
+        (downIn.length === 0 || !state.up) && state.trouble !== null ? [state.trouble] : [],
+      );
       const total = (of: 'queries' | 'failures' | 'spoofed'): number =>
         seen.reduce((all, { state }) => all + state[of], 0);
       return {
@@ -100,6 +104,7 @@ export function createFigures(deps: {
         domain,
         up: downIn.length === 0,
         downIn,
+        trouble: troubles.sort((a, b) => b.at - a.at)[0] ?? null,
         p50Ms: latencyQuantile(latency, 0.5),
         p95Ms: latencyQuantile(latency, 0.95),
         queries: total('queries'),

@@ -5,6 +5,7 @@ import type { AuditWriter } from './audit-writer.ts';
 import { certificateCheck } from './certificate-check.ts';
 import type { DnsSockets } from './dns-sockets.ts';
 import type { ListKeeper } from './list-keeper.ts';
+import type { UpstreamReport } from './messages.ts';
 import type { Pool } from './pool.ts';
 import { ALL_DOMAINS } from './upstream-reports.ts';
 
@@ -67,21 +68,31 @@ export function createHealth(deps: {
     };
   }
 
-  /** All are down only when no DNS thread has one that answers: a thread that asked nothing lately knows nothing. */
+  /** A thread that has had no answer from an upstream and no failure either knows nothing of it. */
   function upstreamCheck(configured: number): Check {
     if (configured === 0)
       return { ok: false, detail: 'none known: name one under dns.upstreams in gateway.yaml' };
-    const down = new Set<string>();
+    const seen = new Set<string>();
+    const down = new Map<string, UpstreamReport['trouble']>();
     const up = new Set<string>();
     for (const { thread, report } of pool.reports()) {
       if (!thread.startsWith('dns-')) continue;
-      for (const { name, domain, up: isUp } of report.upstreams)
-        if (domain === ALL_DOMAINS) (isUp ? up : down).add(name);
+      for (const { name, domain, up: isUp, answers, trouble } of report.upstreams) {
+        if (domain !== ALL_DOMAINS) continue;
+        seen.add(name);
+        if (!isUp) down.set(name, trouble);
+        else if (answers > 0) up.add(name);
+      }
     }
+    // One that answers another thread is not down, whatever became of a question long ago.
+    for (const name of up) down.delete(name);
     if (down.size === 0) return { ok: true, detail: `${configured} configured` };
-    const names = [...down].join(', ');
-    if (up.size > 0) return { ok: true, detail: `${configured} configured, not answering: ${names}` };
-    return { ok: false, detail: `none answers: ${names}; see whether the line is up` };
+    const names = [...down]
+      .map(([name, trouble]) => (trouble === null ? name : `${name} (${trouble.reason})`))
+      .join(', ');
+    if (down.size < seen.size)
+      return { ok: true, detail: `${configured} configured, not answering: ${names}` };
+    return { ok: false, detail: `none answers: ${names}` };
   }
 
   function auditCheck(): Check {

@@ -15,8 +15,10 @@ export function openExchange(deps: {
   readonly now: () => number;
   /** what makes UDP pools; the plain one unless said otherwise */
   readonly createPool?: ExchangeDeps['createPool'];
+  /** how long a question may take in all */
+  readonly timeoutMs?: number;
 }): Exchange {
-  const { upstreams, settings, now, createPool } = deps;
+  const { upstreams, settings, now, createPool, timeoutMs } = deps;
   const randomId = createRandomIds();
   if (upstreams.length > 0) {
     const plain = settings.upstreams.flatMap((upstream) => ('kind' in upstream ? [] : [upstream]));
@@ -31,6 +33,7 @@ export function openExchange(deps: {
       now,
       randomId,
       createPool,
+      timeoutMs,
       authorities: settings.upstreamCa,
       findHost: finder.find,
     });

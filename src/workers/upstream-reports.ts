@@ -24,6 +24,7 @@ function together(a: UpstreamState, b: UpstreamState): UpstreamState {
   return {
     ...a,
     up: a.up || b.up,
+    trouble: (a.trouble?.at ?? 0) >= (b.trouble?.at ?? 0) ? a.trouble : b.trouble,
     queries: a.queries + b.queries,
     answers: a.answers + b.answers,
     failures: a.failures + b.failures,

@@ -46,12 +46,12 @@ describe('the order of upstreams', () => {
   it('leaves one that fails three times in a row for last, longer each time, and tries it beside a good one', () => {
     const servers = three();
     const [first] = servers.all;
-    for (let n = 0; n < 3; n++) servers.markFailed(first!, 1000);
+    for (let n = 0; n < 3; n++) servers.markFailed(first!, 1000, null);
     expect(names(servers.order(1000))).toBe('231');
     expect(servers.takeProbes(1000, 0)).toEqual([]);
     expect(servers.down(1000)).toBe(1);
     expect(names(servers.takeProbes(2001, 0))).toBe('1');
-    servers.markFailed(first!, 2001);
+    servers.markFailed(first!, 2001, null);
     expect(servers.down(3999)).toBe(1);
     expect(servers.down(4002)).toBe(0);
     servers.markWell(first!);
@@ -61,7 +61,7 @@ describe('the order of upstreams', () => {
 
   it('asks all of them in turn when none is well', () => {
     const servers = three();
-    for (const server of servers.all) for (let n = 0; n < 3; n++) servers.markFailed(server, 0);
+    for (const server of servers.all) for (let n = 0; n < 3; n++) servers.markFailed(server, 0, null);
     expect(names(servers.order(1))).toBe('123');
     expect(servers.takeProbes(5000, 0)).toEqual([]);
   });
@@ -81,13 +81,31 @@ describe('the order of upstreams', () => {
     expect(servers.states()[1]?.latencySumMs).toBe(24);
   });
 
+  it('calls one that has never answered down at its first failure, and keeps why a server failed last', () => {
+    const servers = three();
+    const [first, second] = servers.all;
+    second!.counts.answers = 1;
+    const refused = Object.assign(new Error('connect'), { code: 'ECONNREFUSED' });
+    for (const server of [first!, second!]) servers.markFailed(server, 1000, refused);
+    expect(servers.states().map(({ up }) => up)).toEqual([false, true, true]);
+    const trouble = {
+      reason: 'it refuses the connection: nothing listens at this address and port',
+      at: 1000,
+    };
+    expect(servers.states().map((state) => state.trouble)).toEqual([trouble, trouble, null]);
+    servers.markFailed(first!, 1001, null);
+    servers.markWell(first!);
+    expect(servers.states()[0]).toMatchObject({ up: true, trouble });
+  });
+
   it('calls a server down until it has answered again, also while it is to be tried again', () => {
     const servers = three();
     const dead = servers.all[1]!;
+    dead.counts.answers = 1;
     const isUp = () => servers.states()[1]!.up;
     for (let n = 0; n < 3; n++) {
       expect(isUp()).toBe(true);
-      servers.markFailed(dead, 0);
+      servers.markFailed(dead, 0, null);
     }
     expect(isUp()).toBe(false);
     expect(servers.takeProbes(60_000, 0)).toEqual([dead]);

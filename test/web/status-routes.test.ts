@@ -69,6 +69,7 @@ describe('health, metrics, openapi', () => {
       domain: '.',
       up: false,
       downIn: ['dns-0'],
+      trouble: { reason: 'no answer in 600 ms', at: START },
       p50Ms: 1.5,
       p95Ms: null,
       queries: 9,
@@ -92,7 +93,7 @@ describe('health, metrics, openapi', () => {
       seconds: 60,
       dns: { ...dns, threads: [{ thread: 'dns-0', alive: true, restarts: 2, ...dns }] },
       proxy: { ...proxy, threads: [] },
-      upstreams: [upstream],
+      upstreams: [{ ...upstream, trouble: { ...upstream.trouble, at: iso(START) } }],
       limited: { clients: 1, queries: 40, top: [{ ...met, since: iso(START), last: iso(START + 1000) }] },
     });
     await running.close();

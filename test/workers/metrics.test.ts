@@ -16,6 +16,7 @@ const upstream = (change: Partial<UpstreamReport> = {}): UpstreamReport => ({
   domain: '.',
   kind: 'udp',
   up: true,
+  trouble: null,
   queries: 5,
   answers: 4,
   failures: 1,

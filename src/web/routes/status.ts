@@ -40,6 +40,9 @@ const Status = Type.Object({
       domain: Type.String({ description: 'whose names it is asked for; . stands for all others' }),
       up: Type.Boolean(),
       downIn: Type.Array(Type.String()),
+      trouble: Type.Union([Type.Object({ reason: Type.String(), at: Type.String() }), Type.Null()], {
+        description: 'why it failed last, and when; null when it never did',
+      }),
       p50Ms: Ms,
       p95Ms: Ms,
       queries: Count,
@@ -92,7 +95,11 @@ export const addStatusRoutes = (app: WebApp, deps: WebDeps): void => {
         seconds,
         dns: { ...dns, threads: [...dns.threads] },
         proxy: { ...proxy, threads: [...proxy.threads] },
-        upstreams: upstreams.map((one) => ({ ...one, downIn: [...one.downIn] })),
+        upstreams: upstreams.map((one) => ({
+          ...one,
+          downIn: [...one.downIn],
+          trouble: one.trouble === null ? null : { ...one.trouble, at: formatTime(one.trouble.at) },
+        })),
         limited: {
           ...limited,
           top: limited.top.map((one) => ({
