@@ -182,7 +182,7 @@ export function createAnswerStore(deps: {
     doubles[time + RETRY] = 0;
     const body = place + HEAD;
     for (let i = 0; i < bodyEnd; i++) bytes[body + i] = message[i] as number;
-    putUint16(bytes, body + 10, response.additional);
+    putUint16(bytes, body + 10, 0);
     // The letters of these are the ones that we chose against forgers, and nobody's who asks. No length byte is a letter.
     for (const owner of owners) {
       const from = body + owner;

@@ -83,12 +83,19 @@ export function createAnswering(deps: {
   const room = (): number =>
     here.transport !== 'udp' ? 65535 : Math.min(here.query.udpSize, replies.UDP_PAYLOAD);
 
+  const isCut = (place: Place): boolean => ((store.bytes[store.bodyAt(place) + 2] as number) & 2) !== 0;
+
   function give(verdict: Verdict, place: Place, at: number): number {
     const { asker, query } = here;
     const final = store.isGuarded(place)
       ? own.guarded(asker.client.group)
       : chainVerdict(engine, store, place, asker, verdict, at);
     if (final.action !== 'allow' && final.action !== 'rewrite') return block(final, at);
+    // Cut off, and by a stream there is no other way to ask for the rest: the upstream never gave it.
+    if (here.transport !== 'udp' && isCut(place)) {
+      counts.failed++;
+      return finish(failedVerdict(final), at, error(wire.SERVFAIL, replies.EDE_NETWORK_ERROR));
+    }
     const failure = store.isFailure(place);
     if (failure) counts.failed++;
     const storedAt = store.storedAt(place);

@@ -77,20 +77,20 @@ export function createFetcher(deps: {
     const at = now();
     let answer = message;
     let response = answer === null ? null : readResponse(answer);
-    if (answer === null || response === null) return fail(turn, null, null, at);
+    if (answer === null || response === null) return fail(turn, null, at);
     if ((response.rcode === FORMERR || response.rcode === NOTIMP) && !turn.plain) {
       // A server from before EDNS may say so in this way (RFC 6891, section 7).
       turn.plain = true;
       ask(turn);
       return NONE;
     }
-    if (response.nameEnd !== QUESTION + askedName(turn).length) return fail(turn, null, null, at);
+    if (response.nameEnd !== QUESTION + askedName(turn).length) return fail(turn, null, at);
     // An extended RCODE, such as BADVERS, is between us and the upstream.
-    if (response.rcode > 15) return fail(turn, null, null, at);
-    if (response.rcode !== NOERROR && response.rcode !== NXDOMAIN) return fail(turn, answer, response, at);
+    if (response.rcode > 15) return fail(turn, null, at);
+    if (response.rcode !== NOERROR && response.rcode !== NXDOMAIN) return fail(turn, response, at);
     // Records that the question does not lead to are no part of its answer, and no true resolver sends them.
     const reached = reachedRecords(answer, response.questionEnd);
-    if (reached === null || reached.includes(0)) return fail(turn, null, null, at);
+    if (reached === null || reached.includes(0)) return fail(turn, null, at);
     // Another query of the same kind may have brought it already.
     const known = store.find(turn.key, turn.packet, turn.query.nameEnd);
     const brought = known !== NONE && !store.isFailure(known) && store.freshUntil(known) > at;
@@ -106,7 +106,7 @@ export function createFetcher(deps: {
       answer = withoutEch(answer);
       response = answer === null ? null : readResponse(answer);
     }
-    if (answer === null || response === null) return fail(turn, null, null, at);
+    if (answer === null || response === null) return fail(turn, null, at);
     const guarded = !turn.inside && guard.forbids(response.addresses, () => hostOf(turn));
     const seconds = response.lifetime === 0 ? 0 : clamp(response.lifetime);
     return put(turn, answer, response, {
@@ -125,18 +125,16 @@ export function createFetcher(deps: {
   }
 
   /** No answer of use: the stale one stands in if there is one, otherwise the failure itself is kept for a moment. */
-  function fail(turn: Turn, message: Uint8Array | null, response: Response | null, at: number): Place {
+  function fail(turn: Turn, response: Response | null, at: number): Place {
     const known = store.find(turn.key, turn.packet, turn.query.nameEnd);
     if (known !== NONE && isUsable(store, known, at, ttl.stale)) {
       store.setRetryAt(known, at + RETRY_MS);
       return known;
     }
     const facts = { guarded: false, failure: true, storedAt: at, freshUntil: at + FAILURE_MS };
-    // A failure that gives addresses all the same is no answer to hand on: nobody has looked where they lead.
-    const bare = response?.addresses.length === 0 && response.chain.length === 0;
-    if (message !== null && response !== null && turn.target === null && bare)
-      return put(turn, message, response, facts);
-    return put(turn, ...ownFailure(turn), facts);
+    // Of a failure only its code and reasons are handed on: nobody has looked where its records lead.
+    const told = turn.target === null ? response : null;
+    return put(turn, ...failureOf(turn, told), facts);
   }
 
   return { ask, keep };
@@ -176,26 +174,26 @@ function writeQuery(out: Uint8Array, turn: Turn): number {
   return at + 11;
 }
 
-/** SERVFAIL of our own, with the question and nothing else. */
-function ownFailure({ packet, query }: Turn): [Uint8Array, Response] {
+/** The question with the upstream's failure, or with SERVFAIL of our own when there is none to tell of; nothing else. */
+function failureOf({ packet, query }: Turn, told: Response | null): [Uint8Array, Response] {
+  const rcode = told === null ? SERVFAIL : told.rcode;
   const bytes = packet.slice(0, query.questionEnd);
-  putUint16(bytes, 2, 0x8080 | SERVFAIL);
+  putUint16(bytes, 2, 0x8080 | (rcode & 15));
   putUint16(bytes, 4, 1);
   bytes.fill(0, 6, QUESTION);
   const response: Response = {
-    rcode: SERVFAIL,
+    rcode,
     truncated: false,
     nameEnd: query.nameEnd,
     questionEnd: query.questionEnd,
     bodyEnd: query.questionEnd,
-    additional: 0,
     owners: [],
     ttls: [],
     lifetime: 0,
     chain: [],
     addresses: [],
     services: false,
-    extendedErrors: NETWORK_ERROR,
+    extendedErrors: told === null ? NETWORK_ERROR : told.extendedErrors,
   };
   return [bytes, response];
 }

@@ -12,6 +12,7 @@ import type { Admission, KnownAsker } from './askers.ts';
 import { createCounts } from './counts.ts';
 import type { Counts } from './counts.ts';
 import { createFetcher, isUsable } from './fetch.ts';
+import { yieldsToLocal } from '../policy/local-names.ts';
 import { compileForwardTable } from './forward-table.ts';
 import { compileLocalRecords, findLocal } from './local-records.ts';
 import { createOwnVerdicts } from './policy-answers.ts';
@@ -151,8 +152,7 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
     const special = own !== null || exchange !== null ? null : specialAnswer(packet, query);
     if (special !== null) return answer.special(special);
     let verdict = engine.decideHashed(asker.profile, asker.client, startedAt);
-    // A printer works for everyone; what is sealed stays sealed under any name the school gives it.
-    if (own !== null && verdict.reason !== 'illegal') return answer.local(own);
+    if (own !== null && yieldsToLocal(verdict)) return answer.local(own);
     if (verdict.action !== 'allow' && verdict.action !== 'rewrite') return answer.block(verdict, startedAt);
 
     const { type } = query;
@@ -168,9 +168,7 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
         variant = REWRITTEN * targets.number(verdict);
       }
     }
-    if ((type === wire.TYPE_HTTPS || type === wire.TYPE_SVCB) && target === null) {
-      if (engine.traits(asker.client).serviceRecords === 'deny') return answer.nodata(verdict);
-    }
+    if (target === null && deniesServices(type)) return answer.nodata(verdict);
     if (type === wire.TYPE_ANY) return answer.any(verdict);
 
     key.lo = here.lo;
@@ -224,6 +222,12 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
     turn.reply = later();
     send(turn, exchange, target);
     return 0;
+  }
+
+  /** Whether whoever asks gets no records of this type, as they would lead round the filter. */
+  function deniesServices(type: number): boolean {
+    if (type !== wire.TYPE_HTTPS && type !== wire.TYPE_SVCB) return false;
+    return engine.traits(here.asker.client).serviceRecords === 'deny';
   }
 
   /** What is bound to the secret of the hashes, anew when that may be another. */
@@ -323,7 +327,9 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
     const kind = verdict.action === 'rewrite' ? rewriteKind(turn.query.type) : 'pass';
     // What was asked for is no longer what may be given.
     if ((kind === 'compose' ? targets.wire(verdict) : null) !== turn.target) return giveUp();
+    if (kind === 'nodata') return answer.nodata(verdict);
     if (kind !== 'compose') verdict = passed(verdict);
+    if (deniesServices(turn.query.type) && turn.target === null) return answer.nodata(verdict);
     return answer.give(verdict, place, at);
   }
 

@@ -22,6 +22,8 @@ import type { SteadyNames } from './steady-names.ts';
 
 /** A record takes at least 11 bytes, so no message has more than these. */
 const MAX_RECORDS = 5957;
+/** Types that lead somewhere: A, CNAME, AAAA, DNAME, SVCB, HTTPS. */
+const LEADING: ReadonlySet<number> = new Set([1, 5, 28, 39, 64, 65]);
 /** Names of a CNAME chain that are looked at; a longer chain is taken for an attack. */
 const MAX_CHAIN = 24;
 const TYPE_DNAME = 39;
@@ -34,9 +36,8 @@ export type Response = {
   /** offset after the name of the question */
   readonly nameEnd: number;
   readonly questionEnd: number;
-  /** the message without OPT and what came after it: bytes up to here, with so many additional records */
+  /** the question with answer and authority: bytes up to here. What is additional goes to nobody, as nobody decided on it. */
   readonly bodyEnd: number;
-  readonly additional: number;
   /** offsets of owners that are the name of the question, written out once more instead of pointed to */
   readonly owners: readonly number[];
   /** offsets of the TTL of every record in the body */
@@ -77,12 +78,12 @@ export function readResponse(message: Uint8Array): Response | null {
   let services = false;
   let extendedErrors: Uint8Array | null = null;
   let bodyEnd = questionEnd;
-  let additional = 0;
   let dnames = 0;
 
   let at = questionEnd;
   for (let record = 0; record < total; record++) {
-    const fields = names.read(at, length);
+    const owner = at;
+    const fields = names.read(owner, length);
     if (fields < 0 || fields + 10 > length) return null;
     const type = uint16(message, fields);
     const data = fields + 10;
@@ -92,11 +93,15 @@ export function readResponse(message: Uint8Array): Response | null {
       if (record < authority) return null;
       rcode |= (message[fields + 4] as number) << 4;
       extendedErrors = readExtendedErrors(message, data, end);
-      // Whatever follows OPT is additional and goes with it.
       break;
     }
+    at = end;
+    // Nothing else is read of what is additional: it goes no further.
+    if (record >= authority) continue;
+    // Who has the zone, that there is nothing, and the proof of it; what gives addresses belongs into the answer.
+    if (record >= answers && LEADING.has(type)) return null;
     if (type === TYPE_SVCB || type === TYPE_HTTPS) services = true;
-    if (isQuestionName(message, at, fields, nameEnd)) owners.push(at);
+    if (isQuestionName(message, owner, fields, nameEnd)) owners.push(owner);
     const ttl = uint32(message, fields + 4);
     ttls.push(fields + 4);
     // A TTL with the top bit set counts as zero (RFC 2181, section 8).
@@ -121,8 +126,7 @@ export function readResponse(message: Uint8Array): Response | null {
       hasSoa = true;
       lowest = Math.min(lowest, uint32(message, end - 4) & 0x7fffffff);
     }
-    if (record >= authority) additional++;
-    at = bodyEnd = end;
+    bodyEnd = end;
   }
 
   // A server makes a CNAME of every DNAME on the way (RFC 6672, section 3.1); without it nobody knows where the name leads.
@@ -139,7 +143,6 @@ export function readResponse(message: Uint8Array): Response | null {
     nameEnd,
     questionEnd,
     bodyEnd,
-    additional,
     owners,
     ttls,
     lifetime: keepable ? lowest : 0,

@@ -50,6 +50,7 @@ const CHANGES = 4;
 /** NULL, TXT, SIG, KEY and the private range: types that tunnels choose for the size of their answers. */
 const HEAVY: ReadonlySet<number> = new Set([10, 16, 24, 25]);
 const PRIVATE_TYPES = 65_280;
+const TYPE_PTR = 12;
 
 /** Second labels that make a public suffix with the label of a country: co.uk, com.au, ac.nz. */
 const SECOND_LABELS: ReadonlySet<string> = new Set(
@@ -57,12 +58,10 @@ const SECOND_LABELS: ReadonlySet<string> = new Set(
 );
 
 /**
- * Names whose business it is to carry data: reverse names, the checks of anti-virus software and mail servers, and networks
+ * Names whose business it is to carry data: the checks of anti-virus software and mail servers, and networks
  * with a long name for every machine, below which nobody else runs a name server.
  */
 const CARRIERS = [
-  'in-addr.arpa',
-  'ip6.arpa',
   'sophosxl.net',
   'sophosxl.com',
   'avts.mcafee.com',
@@ -154,12 +153,13 @@ export function createTunnelGuard(deps: TunnelGuardDeps): TunnelGuard {
     asker: string,
     at: number,
   ): Pace => {
-    // nearly always nothing is limited, and nearly every name carries nothing: then no key is made
-    if (at < lastLimit && at < (pairs.get(`${asker} ${domain}`)?.limitedUntil ?? 0)) return 'limit';
     const first = starts[below] as number;
     const carried = carriedBytes(packet, starts, below, first);
     const isHeavy = HEAVY.has(query.type) || query.type >= PRIVATE_TYPES;
+    // Nearly every name carries nothing, and such a one is never limited: a domain that data is carried under has a site too.
     if (carried === 0 && !isHeavy) return 'pass';
+    if (at < lastLimit && at < (pairs.get(`${asker} ${domain}`)?.limitedUntil ?? 0)) return 'limit';
+    if (query.type === TYPE_PTR && isReverse(packet, starts, query.labels)) return 'pass';
     const pair = pairOf(`${asker} ${domain}`, packet, query, at);
     if (pair.exempt) return 'pass';
     if (isHeavy) pair.heavy++;
@@ -250,6 +250,25 @@ function carriedBytes(packet: Uint8Array, starts: Uint16Array, below: number, en
   if (bytes < SHORT) return 0;
   for (let label = 0; label < below; label++) if (looksMadeUp(packet, starts[label] as number)) return bytes;
   return 0;
+}
+
+/** Whether a name is the reverse of an address, whole or in part: numbers below in-addr.arpa, single digits below ip6.arpa. */
+function isReverse(packet: Uint8Array, starts: Uint16Array, labels: number): boolean {
+  if (labels < 2) return false;
+  const root = starts[labels - 1] as number;
+  const zone = textOf(packet, starts[labels - 2] as number, root + 1 + (packet[root] as number));
+  const most = zone === 'in-addr.arpa' ? 3 : zone === 'ip6.arpa' ? 1 : 0;
+  for (let label = 0; label < labels - 2; label++) {
+    const at = starts[label] as number;
+    const size = packet[at] as number;
+    if (size > most) return false;
+    for (let i = at + 1; i <= at + size; i++) {
+      const byte = (packet[i] as number) | 0x20;
+      const isDigit = byte >= 0x30 && byte <= 0x39;
+      if (!isDigit && !(most === 1 && byte >= 0x61 && byte <= 0x66)) return false;
+    }
+  }
+  return most > 0;
 }
 
 /** Letters and digits in turns, or bytes that no host name has. */

@@ -15,6 +15,8 @@ export function letsThrough(verdict: Verdict): boolean {
  * no list knows, such as a content network's, even where unknown names are blocked: the name asked for was allowed. A
  * rewrite led to a name that the gateway chose itself, so it covers its chain as an allow list does.
  *
+ * A search engine that the group has only in its safe form is not reached by another name for it.
+ *
  * The same holds for the addresses at the end: `decide` says null of one that no list holds.
  */
 export function decideChain<Name>(
@@ -29,6 +31,8 @@ export function decideChain<Name>(
   for (const name of chain) {
     const target = decide(name);
     if (target === null) continue;
+    if (target.action === 'rewrite' && verdict.action !== 'rewrite')
+      return { ...target, action: 'block', target: null };
     if (letsThrough(target)) {
       if (target.until !== null && (until === null || target.until < until)) until = target.until;
       continue;

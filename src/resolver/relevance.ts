@@ -1,5 +1,6 @@
-// Which records of an answer belong to what was asked: those that the question's name leads to by the CNAMEs and DNAMEs of the
-// answer itself. What else a server puts there is nobody's business and must not be believed. Pure; bounded by the message.
+// Which records of an answer belong to what was asked: those that the question's name leads to by the CNAMEs of the answer
+// itself. A DNAME leads nowhere by itself: a server writes the CNAME that follows from it beside it (RFC 6672, section 3.1).
+// What else a server puts there is nobody's business and must not be believed. Pure; bounded by the message.
 
 const TYPE_CNAME = 5;
 const TYPE_DNAME = 39;
@@ -59,10 +60,6 @@ function follow(question: string, links: readonly Link[]): Set<string> | null {
   for (const name of names) {
     for (const { owner, target, type } of links) {
       if (type === TYPE_CNAME && owner === name) names.add(target);
-      else if (type === TYPE_DNAME && isBelow(name, owner)) {
-        const moved = name.slice(0, name.length - owner.length) + target;
-        if (moved.length <= 255) names.add(moved);
-      }
       if (names.size > MAX_NAMES) return null;
     }
   }

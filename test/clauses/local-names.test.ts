@@ -61,9 +61,13 @@ const ask = (name: string, type = 'A', from = KS1) =>
   askDns({ port: gateway.dns }, name, { type: type as 'A', from });
 
 describe("names of the school's own", () => {
+  it('F02: what a list says of the very name stays so', async () => {
+    expect((await ask('games.example', 'A', KS1)).addresses).toEqual([]);
+    expect((await ask('games.example', 'A', STAFF)).addresses).toEqual(['10.0.0.1']);
+  });
+
   it.each([KS1, GUEST, STAFF, STRANGER])('are answered for %s, whatever its group may see', async (from) => {
     expect((await ask('printer.inside.example', 'A', from)).addresses).toEqual(['10.0.0.9']);
-    expect((await ask('games.example', 'A', from)).addresses).toEqual(['10.0.0.1']);
     expect((await ask('nas.inside.example', 'A', from)).addresses).toEqual(['10.0.0.20']);
     expect((await ask('tv.local', 'A', from)).addresses).toEqual(['10.0.0.3']);
   });
@@ -93,6 +97,29 @@ describe("names of the school's own", () => {
     expect((await get('missing.inside.example')).status).toBe(502);
     expect((await get('x.internal')).status).toBe(502);
     expect(upstream.asked).toEqual([]);
+  });
+
+  it('F16: explain tells what DNS does before the policy, for a device by its name too', async () => {
+    const explain = async (...args: string[]) => (await gateway.cli(['explain', ...args])).stdout;
+    const printer = await explain('printer.inside.example', '--client', 'year-2-tablets');
+    expect(printer).toContain('printer.inside.example for ks1: ALLOW (local-allow)');
+    expect(printer).toContain('dns: answered by the gateway itself: dns.records: A 10.0.0.9');
+    expect(await explain('missing.inside.example', '--group', 'ks1')).toContain(
+      'no such name (dns.authoritative',
+    );
+    expect(await explain('x.internal', '--group', 'ks1')).toContain(
+      'dns: answered by the gateway itself: x.internal is',
+    );
+    expect(await explain('bbc.co.uk', '--client', '10.9.9.9')).toContain(
+      'dns: REFUSED: 10.9.9.9 is not in dns.serve',
+    );
+    expect(await explain('sealed.example', '--client', STAFF)).toContain('BLOCK (illegal)');
+    expect(await explain('bbc.co.uk', '--group', 'ks2')).toContain(
+      'dns: the aliases and addresses of an answer are',
+    );
+    expect((await gateway.cli(['explain', 'bbc.co.uk', '--client', 'no-such'])).stderr).toContain(
+      'The policy has no client of this name',
+    );
   });
 
   it('come and go by the command line, at once and in every thread, and stay over a restart', async () => {

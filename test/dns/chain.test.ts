@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { readResponse } from '../../src/dns/response.ts';
 import { addressText } from '../../src/dns/rebinding.ts';
 import type { Verdict } from '../../src/policy/types.ts';
-import { ALLOW, BLOCK, fakeExchange, query, rig, wireName } from './fixture.ts';
+import { ALLOW, BLOCK, fakeExchange, given, query, rig, wireName } from './fixture.ts';
+import type { Answered } from './fixture.ts';
 
 const chained = (to: string): ReturnType<typeof fakeExchange> =>
   fakeExchange((name) => ({
@@ -72,6 +73,59 @@ describe('a name that leads to another', () => {
     const exchange = fakeExchange(() => Buffer.concat([head, record, data]));
     const it = rig({ exchange, rule: (asked) => (asked === 'bet.other' ? BLOCK : ALLOW) });
     expect(await it.ask(query('a.example', { type: 65 }))).toMatchObject({ rcodeNumber: 3 });
+  });
+
+  it('F02: a DNAME leads nowhere without the CNAME that a server makes of it', async () => {
+    const to = (name: string, data: string): Answer => ({ type: 'CNAME', name, ttl: 60, data });
+    const address = (name: string): Answer => ({ type: 'A', name, ttl: 60, data: '192.0.2.1' });
+    const moved = { type: 'DNAME', name: 'b.net', ttl: 60, data: 'sealed.example' } as Answer;
+    const rule = (name: string): Verdict =>
+      name.endsWith('sealed.example') ? { ...BLOCK, reason: 'illegal' } : { ...ALLOW, reason: 'local-allow' };
+    const ask = async (...answers: Answer[]) =>
+      (await rig({ rule, exchange: fakeExchange(() => ({ answers })) }).ask(query('a.example')))?.rcodeNumber;
+    expect(await ask(to('a.example', 'x.b.net'), moved, address('x.sealed.example'))).toBe(2);
+    expect(
+      await ask(
+        to('a.example', 'x.b.net'),
+        moved,
+        to('x.b.net', 'x.sealed.example'),
+        address('x.sealed.example'),
+      ),
+    ).toBe(3);
+    expect(await ask(to('a.example', 'x.b.net'), moved, to('x.b.net', 'x.c.net'), address('x.c.net'))).toBe(
+      0,
+    );
+  });
+
+  it('what gives addresses among the authorities is no answer, and what is additional goes to nobody', async () => {
+    const address: Answer = { type: 'A', name: 'a.example', ttl: 60, data: '10.0.0.1' };
+    const soa: Answer = {
+      type: 'SOA',
+      name: 'example',
+      ttl: 60,
+      data: { mname: 'a', rname: 'b', serial: 1, refresh: 1, retry: 1, expire: 1, minimum: 60 },
+    };
+    const ask = (answer: Answered) => rig({ exchange: fakeExchange(() => answer) }).ask(query('a.example'));
+    expect(await ask({ authorities: [soa, address] })).toMatchObject({ rcodeNumber: 2 });
+    const cut = await ask({ authorities: [soa], additionals: [address] });
+    expect(cut).toMatchObject({ rcodeNumber: 0 });
+    expect(cut?.additionals?.map(({ type }) => type)).toEqual(['OPT']);
+  });
+
+  it('F12: ech is taken out whatever was asked for', async () => {
+    const asked = query('a.example', { edns: null });
+    const service = Buffer.from('c00c004100010000003c000b0001000005000465636831', 'hex');
+    const upstream = Buffer.concat([asked, service]);
+    upstream.set([0x81, 0x80, 0, 1, 0, 1], 2);
+    const it = rig({ exchange: fakeExchange(() => upstream) });
+    for (let round = 0; round < 2; round++) {
+      const bytes = await new Promise<Uint8Array>((resolve) => {
+        const now = given(it.handler, asked, '10.0.0.1', 'tcp', resolve);
+        if (now !== null) resolve(now);
+      });
+      expect(bytes[7]).toBe(1);
+      expect(Buffer.from(bytes).includes('ech1')).toBe(false);
+    }
   });
 
   it('over too many others is no answer', async () => {

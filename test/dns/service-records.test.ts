@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { readResponse } from '../../src/dns/response.ts';
 import { withoutEch } from '../../src/dns/service-records.ts';
 import { expandName, skipName, uint16 } from '../../src/dns/wire.ts';
 import { wireName } from './fixture.ts';
@@ -105,7 +104,6 @@ describe('service records without ech', () => {
     expect(Buffer.from(changed).includes('encrypted hello')).toBe(false);
     expect((changed[3] as number) & 0x20).toBe(0);
     expect((bytes[3] as number) & 0x20).toBe(0x20);
-    expect(readResponse(changed)).not.toBeNull();
   });
 
   it('a list of mandatory keys loses ech, and goes when nothing is left in it', () => {

@@ -100,12 +100,30 @@ describe('F12 data carried in DNS', () => {
   it('a limit is for one client and one domain, and ends when the tunnel does', () => {
     const it = watch();
     while (it.ask(`${labels(text(200, HEX))}.t.example.com`) !== 'limit');
-    expect(it.ask('www.example.com')).toBe('limit');
-    expect(it.ask('www.example.org')).toBe('pass');
-    expect(it.ask('www.example.com', { from: '10.0.0.2' })).toBe('pass');
+    const carrying = (domain: string) => `${labels(text(200, HEX))}.t.${domain}`;
+    expect(it.ask(carrying('example.com'))).toBe('limit');
+    expect(it.ask(carrying('example.org'))).toBe('pass');
+    expect(it.ask(carrying('example.com'), { from: '10.0.0.2' })).toBe('pass');
     it.at += 10 * 60_000;
-    expect(it.ask('www.example.com')).toBe('pass');
+    expect(it.ask(carrying('example.com'))).toBe('pass');
     expect(it.guard.stats()).toMatchObject({ tunnel_flagged: 1, tunnel_limited: 2 });
+  });
+
+  it('a site below whose name somebody else carries data goes on', () => {
+    const it = watch();
+    while (it.ask(`${labels(text(200, HEX))}.t.example.com`) !== 'limit');
+    for (const name of ['www.example.com', 'example.com', 'static.img.example.com'])
+      expect(it.ask(name)).toBe('pass');
+  });
+
+  it('reverse names carry nothing, and nothing else may be carried below them', () => {
+    const it = watch();
+    for (let i = 0; i < 2000; i++)
+      expect(it.ask(`${i & 255}.${i >> 8}.0.10.in-addr.arpa`, { type: 12 })).toBe('pass');
+    let limited = 0;
+    for (let i = 0; i < 1500; i++)
+      if (it.ask(`${labels(text(112, HEX))}.77.77.77.in-addr.arpa`, { type: 16 }) === 'limit') limited++;
+    expect(limited).toBeGreaterThan(1000);
   });
 
   it('a name asked again carries nothing new', () => {

@@ -242,6 +242,11 @@ describe('safe search in groups', () => {
     expect(through(rewrite, 'strict.bing.com', 'sealed.test').reason).toBe('illegal');
     expect(through(allow, 'strict.bing.com').reason).toBe('local-deny');
     expect(through(allow, 'yahoo.test').reason).toBe('safe-search');
-    expect(through(allow, 'google.test')).toBe(allow);
+    expect(through(rewrite, 'google.test')).toBe(rewrite);
+    expect(through(allow, 'google.test')).toMatchObject({
+      action: 'block',
+      reason: 'safe-search',
+      target: null,
+    });
   });
 });
