@@ -18,6 +18,7 @@ type Explained = {
     group: string;
     until: string | null;
   };
+  dns: string[];
   trace: { step: number; title: string; outcome: 'passed' | 'decided'; detail: string }[];
 };
 
@@ -29,7 +30,10 @@ export function addExplain(program: Command): void {
       .option('--group <name>', 'as a member of this group')
       .option('--class <name>', 'as this class')
       .option('--user <name>', 'as this user')
-      .option('--client <address>', 'as the device with this address, or with id: and its client id')
+      .option(
+        '--client <address or name>',
+        'as the device with this address or name, or with id: and its client id',
+      )
       .option('--at <time>', 'at this time instead of now (2026-11-22T12:15:00Z, or 2h from now)'),
   ).action(async (url: string, options: CommonOptions & Who) => {
     const { group, class: className, user, client } = options;
@@ -44,7 +48,7 @@ export function addExplain(program: Command): void {
   });
 }
 
-function describe({ host, verdict, trace }: Explained): string {
+function describe({ host, verdict, dns, trace }: Explained): string {
   const where = [
     verdict.category && `category ${verdict.category}`,
     verdict.list && `list ${verdict.list}`,
@@ -54,6 +58,7 @@ function describe({ host, verdict, trace }: Explained): string {
     `rule: ${verdict.rule}`,
   ];
   if (verdict.until !== null) lines.push(`may change by itself at ${verdict.until}`);
+  for (const line of dns) lines.push(`dns: ${line}`);
   for (const { step, title, outcome, detail } of trace) {
     lines.push(`${outcome === 'decided' ? '>' : ' '}${String(step).padStart(3)}. ${title}: ${detail}`);
   }

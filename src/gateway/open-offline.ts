@@ -39,6 +39,13 @@ export async function openOffline({ configFile, dataDir }: GatewayOptions) {
   engine.setPolicy(loaded.policy, generation);
   engine.setOverrides(records.overrides.current(), 1);
   const reader = createReader({ file: join(dataDir, 'audit.db') });
+  const { forward, serve, local } = config.dns;
+  const inForce = {
+    records: { records: records.localRecords.current(), authoritative: local.authoritative },
+    ownNames: [],
+    forward,
+    serve,
+  };
   const app = await openApp({
     config,
     records,
@@ -46,6 +53,7 @@ export async function openOffline({ configFile, dataDir }: GatewayOptions) {
     lists: () => lists.index()?.index.lists ?? [],
     reader,
     log,
+    dnsInForce: () => inForce,
     live: {
       applyOverrides: async () => {},
       applyRecords: async () => {},

@@ -270,6 +270,7 @@ async function start(
     lists: () => lists.index()?.index.lists ?? [],
     reader,
     log,
+    dnsInForce: () => ({ ...dataPool.inForce().settings, records: dataPool.inForce().records }),
     live: {
       applyOverrides: async () => {
         writer.pump();

@@ -129,7 +129,7 @@ export const openGateway = async (parts: Partial<WebDeps> = {}): Promise<Gateway
       overrides,
       localRecords,
       explain: (target, who) =>
-        who.group === 'ks9'
+        who.group === 'ks9' || who.client === 'no-such'
           ? null
           : {
               verdict: {
@@ -144,6 +144,7 @@ export const openGateway = async (parts: Partial<WebDeps> = {}): Promise<Gateway
                 target: null,
                 until: clock.at + HOUR,
               },
+              dns: ['asked of the servers under dns.forward'],
               trace: [
                 {
                   step: 9,

@@ -29,6 +29,7 @@ describe('explain', () => {
       host: 'games.example.com',
       at: '2026-09-07T09:00:00.000Z',
       verdict: { action: 'block', reason: 'unacceptable', group: 'ks1', until: iso(START + HOUR) },
+      dns: ['asked of the servers under dns.forward'],
       trace: [{ step: 9, outcome: 'decided', detail: 'games.example.com by connect' }],
     });
     expect((await get('/api/v1/explain?url=bbc.co.uk&client=10.2.0.7')).statusCode).toBe(200);
@@ -43,7 +44,7 @@ describe('explain', () => {
     ['url=http://&group=ks1', 'url'],
     [`url=${'a'.repeat(2049)}&group=ks1`, 'url'],
     ['url=bbc.co.uk&group=ks9', 'group'],
-    ['url=bbc.co.uk&client=ks1', 'client'],
+    ['url=bbc.co.uk&client=no-such', 'client'],
     ['url=bbc.co.uk&client=10.0.0.1&group=ks1', 'client'],
     ['url=bbc.co.uk&group=ks1&at=yesterday', 'at'],
     ['url=bbc.co.uk&group=ks1&at=2026-02-30T00:00:00Z', 'at'],

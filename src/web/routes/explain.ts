@@ -1,7 +1,6 @@
 // GET /explain: what the filter would say to this person about this address at this time, and which step says so (F16).
 
 import { Type } from 'typebox';
-import { isIP } from 'node:net';
 import type { ExplainWho, WebApp, WebDeps } from '../deps.ts';
 import { wrongField } from '../errors.ts';
 import { readTarget } from '../explain-target.ts';
@@ -26,6 +25,7 @@ const Answer = Type.Object({
     target: MaybeText,
     until: MaybeText,
   }),
+  dns: Type.Array(Type.String(), { description: 'what DNS does with the name before the policy' }),
   trace: Type.Array(
     Type.Object({
       step: Type.Integer(),
@@ -48,7 +48,11 @@ export const addExplainRoutes = (app: WebApp, deps: WebDeps): void => {
           class: Type.Optional(Name),
           user: Type.Optional(Name),
           client: Type.Optional(
-            Type.String({ maxLength: 70, description: 'an IP address, or id: and a client id; alone' }),
+            Type.String({
+              minLength: 1,
+              maxLength: 120,
+              description: 'an IP address, id: and a client id, or a device of the policy; alone',
+            }),
           ),
           at: Type.Optional(TimeText),
         }),
@@ -64,14 +68,15 @@ export const addExplainRoutes = (app: WebApp, deps: WebDeps): void => {
       const at = readMaybe('at', atText) ?? deps.now();
       const explained = await deps.explain(target, who, at);
       if (!explained) {
-        const field = who.class !== undefined ? 'class' : who.group !== undefined ? 'group' : 'user';
+        const field = (['client', 'class', 'group'] as const).find((one) => who[one] !== undefined) ?? 'user';
         throw wrongField(field, `The policy has no ${field} of this name.`);
       }
-      const { verdict, trace } = explained;
+      const { verdict, dns, trace } = explained;
       return {
         host: target.host,
         at: formatTime(at),
         verdict: { ...verdict, until: formatMaybe(verdict.until) },
+        dns: [...dns],
         trace: [...trace],
       };
     },
@@ -82,8 +87,6 @@ const checkWho = ({ group, class: className, user, client }: ExplainWho): void =
   const named = [group, className, user].some((name) => name !== undefined);
   if (client === undefined && !named)
     throw wrongField('group', 'Say for whom: group, class, user or client.');
-  if (client === undefined) return;
-  if (named) throw wrongField('client', 'An address has its own group: leave out group, class and user.');
-  if (isIP(client) === 0 && !client.startsWith('id:'))
-    throw wrongField('client', 'Write an IP address, such as 10.2.0.7, or id: and a client id.');
+  if (client !== undefined && named)
+    throw wrongField('client', 'An address has its own group: leave out group, class and user.');
 };
