@@ -49,7 +49,7 @@ const records = z.strictObject({
 
 export const localNames = {
   records: optional(z.record(textOf(parseOwner), z.union([oneOrMore(parseAddressValue), records])), {
-    says: "Names of the school's own, answered here for everyone and for every group (only a list of illegal content comes first): each with its address, several, or records by type. The reverse name of each address follows by itself: the first name written for an address. `*.name` stands for all names below that have no record.",
+    says: "Names of the school's own, answered here for every group, also where unknown names are blocked; what a list, a rule or safe search says of the very name stays so: each with its address, several, or records by type. The reverse name of each address follows by itself: the first name written for an address. `*.name` stands for all names below that have no record.",
     write:
       'write names with addresses, for example { printer.inside.example: 10.0.0.9, www.inside.example: { cname: printer.inside.example } }',
     fallback: D.records,
