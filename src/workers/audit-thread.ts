@@ -15,6 +15,9 @@ const BATCH_MS = 150;
 const BATCH_EVENTS = 1_000;
 const MAINTAIN_EVERY_MS = 1_000;
 const STATS_EVERY_MS = 1_000;
+/** Drains at the end, a pause after each: more than a ring waits for a thread that was killed with a record in its hand. */
+const LAST_DRAINS = 30;
+const LAST_PAUSE_MS = 5;
 
 lowerPriority();
 const start = workerData as AuditThreadStart;
@@ -51,6 +54,16 @@ function takeBatch(): number {
 function drainAll(): void {
   while (takeBatch() === BATCH_EVENTS);
   store.takeSpills(start.spillDir);
+}
+
+/** The data threads have ended by now, some perhaps killed: what they noted is taken, whatever they held on to. */
+function drainToEnd(): void {
+  const pause = new Int32Array(new SharedArrayBuffer(4));
+  for (let drains = 0; drains < LAST_DRAINS; drains++) {
+    drainAll();
+    if (rings.every(({ ring }) => ring.fill() === 0)) return;
+    Atomics.wait(pause, 0, 0, LAST_PAUSE_MS);
+  }
 }
 
 let timer: NodeJS.Timeout;
@@ -95,7 +108,7 @@ port.on('message', (message: ToAuditWriter) => {
   clearTimeout(timer);
   clearInterval(maintain);
   clearInterval(stats);
-  drainAll();
+  drainToEnd();
   sendStats();
   store.close();
   port.close();

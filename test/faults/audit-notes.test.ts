@@ -7,10 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it } from 'vitest';
+import { encodeDecision } from '../../src/audit/event.ts';
 import { openReader, type EventRow } from '../../src/audit/reader.ts';
 import type { AuditThreadStart } from '../../src/workers/messages.ts';
 import { createRecorder } from '../../src/workers/recorder.ts';
-import { createRingMemory } from '../../src/workers/ring.ts';
+import { createRingMemory, openRingProducer } from '../../src/workers/ring.ts';
 import { decisionOf } from '../audit/decision-of.ts';
 import { block, visit } from './audit-events.ts';
 
@@ -99,6 +100,20 @@ describe('M01 deaths of the threads that audit', () => {
       expect(whole).toBe(true);
       if (blocks > 10_000) expect(rows.some((row) => row.host === '*' && row.count > 1000)).toBe(true);
     }
+  });
+
+  it('M01: a writer told to end takes what a data thread held when it was killed, and what comes after it', async () => {
+    const b = bench();
+    const ring = openRingProducer(b.ring, encodeDecision);
+    const at = Date.UTC(2026, 10, 23, 9);
+    const one = { ...decisionOf(block()), at };
+    const place = ring.writeOpen(one);
+    for (let n = 0; n < 5_000; n++) ring.add(place, 1, 1, 1);
+    ring.write(one);
+    // As if the thread had been stopped in the middle of counting: the second word of the first record is its gate.
+    Atomics.store(new Int32Array(b.ring, 64 + 4, 1), 0, 1);
+    const { rows, whole } = await b.settle(await b.writer());
+    expect([count(rows, 'block'), whole]).toEqual([5_002, true]);
   });
 
   it('M01: an orderly end tells every visit, and the writer everything that it was told', async () => {
