@@ -1,6 +1,7 @@
 // One question to the proxy (a request or a tunnel) from its verdict to its line in the log. It knows no sockets.
 
 import type { Channel, Client, Decision, Reason, Verdict } from '../policy/types.ts';
+import { createDecideHost } from './decide-host.ts';
 import { fieldValue } from './head.ts';
 import type { RequestHead } from './head.ts';
 import type { Refusal } from './reach.ts';
@@ -48,6 +49,7 @@ const NOT_READY: ReadonlySet<Reason> = new Set<Reason>(['no-index', 'no-policy',
 
 export function createAsks(deps: ProxyDeps): Asks {
   const { engine, settings } = deps;
+  const decideHost = createDecideHost(deps);
 
   /** Whether a group or one that it extends is called `staff`. */
   const isStaff = (group: string): boolean => {
@@ -109,7 +111,7 @@ export function createAsks(deps: ProxyDeps): Asks {
         policyGeneration: policy,
         indexGeneration: index,
         accept: fieldValue(head.fields, 'accept'),
-        verdict: engine.decideHost(host, client, at, channel),
+        verdict: decideHost(host, client, at, channel),
         bytesIn: 0,
         bytesOut: 0,
         begun: false,

@@ -4,6 +4,8 @@
 import { decideChain, letsThrough } from '../policy/chain.ts';
 import { addressBytes, parseAddress } from '../policy/networks.ts';
 import type { Channel, Engine, Verdict } from '../policy/types.ts';
+import { createDecideHost } from './decide-host.ts';
+import type { ProxyDeps } from './types.ts';
 
 export type Open = {
   readonly clientAddress: string;
@@ -39,15 +41,20 @@ const ended = (verdict: Verdict): Verdict =>
 
 const LONGEST_TIMER = 2 ** 31 - 1;
 
-export function createLive(deps: { engine: Engine; now: () => number }): Live {
+export function createLive(deps: {
+  engine: Engine;
+  isLocal?: ProxyDeps['isLocal'];
+  now: () => number;
+}): Live {
   const { engine } = deps;
+  const decideHost = createDecideHost(deps);
   const all = new Set<Open>();
   let timer: NodeJS.Timeout | null = null;
   let due = Infinity;
 
   const decide = ({ host, chain, addresses, clientAddress, channel }: Open, now: number): Verdict => {
     const client = engine.client(clientAddress);
-    const verdict = engine.decideHost(host, client, now, channel);
+    const verdict = decideHost(host, client, now, channel);
     const named = decideChain(verdict, chain, (name) => engine.decideHost(name, client, now, channel));
     if (!engine.hasAddressLists()) return named;
     return decideChain(named, addresses, (text) => {

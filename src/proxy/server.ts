@@ -54,7 +54,7 @@ export async function openProxy(
   let onLastGone = () => {};
 
   const pool = createOriginPool({ spareMs: timeouts.spare });
-  const live = createLive({ engine: deps.engine, now: deps.now });
+  const live = createLive(deps);
   const shared: Shared = {
     ...createSettled(deps),
     pool,

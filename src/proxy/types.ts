@@ -54,6 +54,8 @@ export type ProxySettings = {
 export type ProxyDeps = {
   readonly engine: Engine;
   readonly lookup: Pick<Lookup, 'resolve'>;
+  /** whether a name is one of the school's own, with an address; left out, none is */
+  readonly isLocal?: (host: string) => boolean;
   /** called once for each request and tunnel: at once for a refusal, at its end for what was let through */
   readonly record: (decision: Decision) => void;
   /** UTC milliseconds */

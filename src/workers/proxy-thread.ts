@@ -71,6 +71,7 @@ await runDataThread(async ({ start, engine, record, now }) => {
       openProxy({
         engine,
         lookup: resolver.lookup,
+        isLocal: (name) => (local(name)?.addresses.length ?? 0) > 0,
         record,
         now,
         settings,

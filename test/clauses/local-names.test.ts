@@ -88,11 +88,17 @@ describe("names of the school's own", () => {
     expect(upstream.asked).toEqual([]);
   });
 
-  it('are reached through the proxy by the same addresses, and special-use names are asked of nobody', async () => {
+  it('F01: are reached through the proxy by the same addresses, and special-use names are asked of nobody', async () => {
     upstream.asked.length = 0;
     // 127.0.0.1 is in allow_private of the test gateway, 10.0.0.9 is not
     const get = (host: string) => fetchFrom(`http://${host}/`, { proxy: gateway.proxy, from: STAFF });
     expect(await get(`www.inside.example:${port}`)).toMatchObject({ status: 200, body: 'the intranet' });
+    // a group that is blocked from unknown names reaches the school's own, as in DNS; what is sealed or listed it does not
+    const asClass = (host: string) => fetchFrom(`http://${host}/`, { proxy: gateway.proxy, from: KS1 });
+    expect(await asClass(`www.inside.example:${port}`)).toMatchObject({ status: 200, body: 'the intranet' });
+    expect((await asClass('unknown.example')).status).toBe(403);
+    expect((await asClass('sealed.example')).status).toBe(403);
+    expect((await asClass('games.example')).status).toBe(403);
     expect((await get('printer.inside.example')).status).toBe(403);
     expect((await get('missing.inside.example')).status).toBe(502);
     expect((await get('x.internal')).status).toBe(502);
