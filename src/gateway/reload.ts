@@ -2,6 +2,7 @@
 // A mistake in either file changes nothing.
 
 import type { Logger } from 'pino';
+import type { GatewayConfig } from '../config/types.ts';
 import type { Engine } from '../policy/types.ts';
 import type { AuditWriter } from '../workers/audit-writer.ts';
 import type { Collector } from '../workers/collect-garbage.ts';
@@ -22,6 +23,8 @@ export type Reload = {
   reload(): Promise<void>;
   /** why the last one was refused, or null */
   problem(): string | null;
+  /** keys that were edited and are taken up by a restart only */
+  needRestart(): readonly string[];
 };
 
 export function createReload(deps: {
@@ -40,6 +43,13 @@ export function createReload(deps: {
   const { log, engine, records, pool, lists } = deps;
   let loaded = deps.first;
   let problem: string | null = null;
+  let edited: readonly string[] = [];
+
+  const editedAtStart = (next: GatewayConfig): string[] => {
+    const { config } = deps.first;
+    const keys: string[] = AT_START.filter((key) => differ(next[key], config[key]));
+    return next.dns.udp === config.dns.udp ? keys : [...keys, 'dns.udp'];
+  };
 
   async function takePolicy({ policy: model, policyDigest: digest, config }: Loaded): Promise<void> {
     const { generation } = records.revisions.takeFile(
@@ -69,12 +79,8 @@ export function createReload(deps: {
       problem = 'the edited files were refused and those before are in force: run config check';
       return;
     }
-    for (const key of AT_START) {
-      if (differ(next.config[key], deps.first.config[key]))
-        log.warn(`gateway.yaml ${key}: a change here needs a restart`);
-    }
-    if (next.config.dns.udp !== deps.first.config.dns.udp)
-      log.warn('gateway.yaml dns.udp: a change here needs a restart');
+    edited = editedAtStart(next.config);
+    for (const key of edited) log.warn(`gateway.yaml ${key}: a change here needs a restart`);
     loaded = next;
     problem = null;
     deps.collector.soon();
@@ -85,5 +91,5 @@ export function createReload(deps: {
     log.info({ policyGeneration, indexGeneration, lists: good ? 'in force' : 'kept' }, 'reloaded');
   };
 
-  return { reload, problem: () => problem };
+  return { reload, problem: () => problem, needRestart: () => edited };
 }

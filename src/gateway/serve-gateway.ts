@@ -260,6 +260,7 @@ async function start(
     lists,
     udp,
     configProblem: reloads.problem,
+    needRestart: reloads.needRestart,
     now: Date.now,
   });
   const figures = createFigures({ pool: dataPool, history, limited });

@@ -14,6 +14,12 @@ export type Check = { readonly ok: boolean; readonly detail: string };
 /** Counters that must be nought; the data threads and the writer each have some. */
 const LOSSES = ['audit_lost', 'lostKept', 'lostVisits', 'undecodable'] as const;
 
+/** Not a fault: the gateway works as it was started. But nobody should believe that the edit is in force. */
+const restartNeeded = (keys: readonly string[]): string =>
+  keys.length === 0
+    ? 'in force as written at the last reload'
+    : `restart needed: ${keys.join(', ')}; the rest is in force`;
+
 export function createHealth(deps: {
   readonly pool: Pick<Pool, 'reports' | 'health' | 'inForce'>;
   readonly writer: Pick<AuditWriter, 'stats' | 'alive'>;
@@ -22,6 +28,8 @@ export function createHealth(deps: {
   readonly udp: DnsSockets['udp'];
   /** why the last reload was refused, or null */
   readonly configProblem: () => string | null;
+  /** edited keys of gateway.yaml that only a restart takes up */
+  readonly needRestart: () => readonly string[];
   readonly now: () => number;
 }): () => Record<string, Check> {
   const { pool, writer, lists } = deps;
@@ -52,7 +60,7 @@ export function createHealth(deps: {
       },
       configuration: {
         ok: deps.configProblem() === null,
-        detail: deps.configProblem() ?? 'in force as written at the last reload',
+        detail: deps.configProblem() ?? restartNeeded(deps.needRestart()),
       },
       ...(certificate === null ? {} : { certificate }),
       audit: auditCheck(),

@@ -148,6 +148,12 @@ describe("names of the school's own", () => {
       (await fetchFrom(`http://door.inside.example:${port}/`, { proxy: gateway.proxy, from: STAFF })).body,
     ).toBe('the intranet');
 
+    const pair = ['pair.inside.example', 'A', '10.0.0.31', '10.0.0.32', '--reason', 'two of them'];
+    expect((await gateway.cli(['records', 'add', ...pair])).stdout).toMatch(
+      /A 10\.0\.0\.31\n.* A 10\.0\.0\.32\n/,
+    );
+    expect([...(await ask('pair.inside.example')).addresses].sort()).toEqual(['10.0.0.31', '10.0.0.32']);
+
     const twice = await gateway.cli([
       'records',
       'add',
@@ -197,6 +203,22 @@ describe("names of the school's own", () => {
     expect((await ask('nas.inside.example')).addresses).toEqual(['10.0.0.21']);
     writeFileSync(join(gateway.dir, 'hosts'), '10.0.0.21 nas.inside.example\n');
     await reload();
+  });
+});
+
+describe('an edit that only a restart takes up', () => {
+  it('is told by status and /health until the restart, or until it is taken back', async () => {
+    const before = { upstreams: [`127.0.0.1:${upstream.port}`] };
+    const listen = { dns: ['127.0.0.1:0'], proxy: ['127.0.0.1:0'], web: ['127.0.0.1:0', '127.0.0.2:0'] };
+    const listened = { ...listen, web: ['127.0.0.1:0'] };
+    gateway.writeGateway({ listen, dns: { ...DNS, ...before } });
+    await reload();
+    expect((await gateway.cli(['status'])).stdout).toMatch(/ok +configuration +restart needed: listen;/);
+    const health = await fetch(`http://127.0.0.1:${gateway.web}/health`);
+    expect(JSON.stringify(await health.json())).toContain('restart needed: listen;');
+    gateway.writeGateway({ listen: listened, dns: { ...DNS, ...before } });
+    await reload();
+    expect((await gateway.cli(['status'])).stdout).not.toContain('restart needed');
   });
 });
 

@@ -55,7 +55,7 @@ function bench() {
         settings: { upstreams, tls: null } as unknown as DataSettings,
       }) as unknown as InForce,
   };
-  const config: { problem: string | null } = { problem: null };
+  const config: { problem: string | null; restart: string[] } = { problem: null, restart: [] };
   const state = { generation: 9, names: 100, lists: 2, sealed: 0, since: 1, building: false, problems };
   const common = {
     pool,
@@ -70,6 +70,7 @@ function bench() {
     ...common,
     udp: { kind: 'batched', why: null },
     configProblem: () => config.problem,
+    needRestart: () => config.restart,
     now: () => 0,
   });
   return { metrics, health, dns, writer, threads, problems, config, seen };
@@ -216,5 +217,16 @@ describe('health', () => {
     const made = bench();
     spoil(made);
     expect(made.health()[check]!.ok).toBe(false);
+  });
+
+  it('says what an edit needs a restart for, and stays well', () => {
+    const { health, config } = bench();
+    config.restart = ['listen', 'dns.udp'];
+    expect(health()['configuration']).toEqual({
+      ok: true,
+      detail: 'restart needed: listen, dns.udp; the rest is in force',
+    });
+    config.problem = 'refused';
+    expect(health()['configuration']).toEqual({ ok: false, detail: 'refused' });
   });
 });
