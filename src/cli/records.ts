@@ -24,6 +24,10 @@ function readTtl(text: string | undefined): number | undefined {
   return Number(text);
 }
 
+/** The values of as many records: several addresses are one each, the words of other types belong together. */
+const valuesOf = (type: string, words: readonly string[]): readonly string[] =>
+  /^(?:a|aaaa)$/i.test(type) ? words : [words.join(' ')];
+
 export function addRecords(program: Command): void {
   const records = program.command('records').description("local DNS records: the school's own names");
   withCommon(records.command('list').description('all of them, by name, with where each is from')).action(
@@ -60,7 +64,9 @@ export function addRecords(program: Command): void {
   withCommon(
     records
       .command('add <name> <type> <value...>')
-      .description('add one: printer.inside.example A 10.0.0.9; inside.example MX 10 mail.inside.example')
+      .description(
+        'add: printer.inside.example A 10.0.0.9 (several addresses are a record each); inside.example MX 10 mail.inside.example',
+      )
       .option('--ttl <seconds>', 'how long clients may keep it (60 when left out)')
       .requiredOption('--reason <text>', 'why; it is in the log'),
   ).action(
@@ -72,19 +78,31 @@ export function addRecords(program: Command): void {
     ) => {
       const ttl = readTtl(options.ttl);
       await withApi(readCommon(options), async (api) => {
-        const added = await api.post<Item>('/records', {
-          name,
-          type: type.toUpperCase(),
-          value: value.join(' '),
-          ...(ttl !== undefined && { ttl }),
-          reason: options.reason,
-        });
-        print(options, added, () => {
-          const where = api.running
-            ? (added.note ?? 'In force in every thread.')
-            : 'It will be in force when the gateway starts.';
-          return `${added.id}  ${describe(added)}\n${where}`;
-        });
+        const added: Item[] = [];
+        const tell = (): void =>
+          print(options, added.length === 1 ? added[0] : added, () => {
+            const where = api.running
+              ? (added.at(-1)?.note ?? 'In force in every thread.')
+              : 'In force when the gateway starts.';
+            return [...added.map((one) => `${one.id}  ${describe(one)}`), where].join('\n');
+          });
+        try {
+          for (const text of valuesOf(type, value))
+            added.push(
+              await api.post<Item>('/records', {
+                name,
+                type: type.toUpperCase(),
+                value: text,
+                ...(ttl !== undefined && { ttl }),
+                reason: options.reason,
+              }),
+            );
+        } catch (error) {
+          // what was added before stays, and is told
+          if (added.length > 0) tell();
+          throw error;
+        }
+        tell();
       });
     },
   );
