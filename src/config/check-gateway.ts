@@ -2,7 +2,7 @@
 // It looks at the disk for list files, and for the certificate by check-tls.ts.
 
 import { findListFiles } from './sources.ts';
-import { list, mapping, placedMeanings } from './raw.ts';
+import { list, mapping, placedMeanings, whole } from './raw.ts';
 import { GATEWAY_DEFAULTS } from './schema/defaults.ts';
 import { parseListen } from './values.ts';
 import { checkTls } from './check-tls.ts';
@@ -17,6 +17,7 @@ export function checkGateway(
   const findings = [
     ...checkListen(data),
     ...checkDns(config),
+    ...checkCache(mapping(mapping(mapping(data)['dns'])['cache'])),
     ...checkUpstreams(data, config),
     ...checkTls(data, config),
     ...checkLists(data, config.lists),
@@ -89,6 +90,19 @@ function checkDns(config: GatewayConfig): Finding[] {
     );
   }
   return findings;
+}
+
+function checkCache(cache: Readonly<Record<string, unknown>>): Finding[] {
+  const least = whole(cache['min_ttl'], GATEWAY_DEFAULTS.minTtl);
+  const most = whole(cache['max_ttl'], GATEWAY_DEFAULTS.maxTtl);
+  if (least <= most) return [];
+  return [
+    wrong(
+      ['dns', 'cache', cache['min_ttl'] === undefined ? 'max_ttl' : 'min_ttl'],
+      `min_ttl ${least} is more than max_ttl ${most}`,
+      'write a min_ttl that is not above max_ttl',
+    ),
+  ];
 }
 
 function checkLists(data: unknown, lists: readonly ListConfig[]): Finding[] {

@@ -55,8 +55,16 @@ function wrong(path: KeyPath, problem: string, advice: string, at: Finding['at']
 
 function readRecords(records: Readonly<Record<string, unknown>>, findings: Finding[]): Placed[] {
   const found: Placed[] = [];
+  const owners = new Map<string, string>();
   for (const [owner, held] of Object.entries(records)) {
     const above: KeyPath = ['dns', 'records', owner];
+    const same = owner.toLowerCase();
+    const before = owners.get(same);
+    if (before === undefined) owners.set(same, owner);
+    else
+      findings.push(
+        wrong(above, `is the same name as ${before}`, `write what it has under ${before}`, 'key'),
+      );
     const keys = mapping(held);
     const ttl = ttlOf(keys['ttl']);
     const take = (type: RecordType, text: unknown, path: KeyPath): void => {
@@ -94,11 +102,19 @@ function readHosts(configFile: string, written: unknown, findings: Finding[]): P
   const file = meaning(written, parseText, null);
   if (file === null) return [];
   const path: KeyPath = ['dns', 'hosts_file'];
-  const { records, problems } = readHostsFile(resolve(dirname(configFile), file));
-  const [first] = problems;
-  if (first !== undefined) {
-    const more = problems.length > 1 ? ` (and ${problems.length - 1} more such lines)` : '';
-    findings.push(wrong(path, `${first.problem}${more}`, first.advice));
+  const { records, refused, skipped } = readHostsFile(resolve(dirname(configFile), file));
+  if (refused !== null) findings.push(wrong(path, refused.problem, refused.advice));
+  else if (skipped.count > 0) {
+    // one slip in a long file must not cost the school its names, nor its configuration
+    const more = skipped.count - skipped.first.length;
+    findings.push({
+      ...wrong(
+        path,
+        `left out ${skipped.first.join('; ')}${more > 0 ? `; and ${more} more` : ''}`,
+        'write an address, then its names',
+      ),
+      level: 'warning',
+    });
   }
   return records.map((record) => ({ ...record, origin: 'hosts', path }));
 }

@@ -1,6 +1,6 @@
 // What encrypted DNS needs in gateway.yaml: a certificate with its key, and forwarders that are really in front of something.
 
-import { isWorldReadable, readCertificate } from './certificate.ts';
+import { isNameOf, isWorldReadable, readCertificate } from './certificate.ts';
 import { mapping } from './raw.ts';
 import type { Finding, GatewayConfig, KeyPath } from './types.ts';
 
@@ -47,6 +47,15 @@ export function checkTls(data: unknown, config: GatewayConfig): Finding[] {
   else if (isWorldReadable(tls.key))
     findings.push({
       ...wrong(['tls', 'key'], `everyone on this machine may read ${tls.key}`, `run chmod o= ${tls.key}`),
+      level: 'warning',
+    });
+  if (read.ok && tls.host !== null && !isNameOf(read.value.cert, tls.host))
+    findings.push({
+      ...wrong(
+        written['host'] === undefined ? ['tls', 'cert'] : ['tls', 'host'],
+        `${tls.cert} is not a certificate for ${tls.host}, so clients that check it refuse the gateway`,
+        'write a name that is in it, or have one made for this name',
+      ),
       level: 'warning',
     });
   const offered = listen.dot.length > 0 || listen.doh.length > 0;

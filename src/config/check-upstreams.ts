@@ -37,7 +37,27 @@ export function checkUpstreams(data: unknown, config: GatewayConfig): Finding[] 
     ...Object.entries(mapping(dns['forward'])).flatMap(([name, servers]) =>
       checkAll(servers, ['dns', 'forward', name]),
     ),
+    ...checkMixture(upstreams, ['dns', 'upstreams']),
+    ...Object.entries(config.dns.forward).flatMap(([name, servers]) =>
+      checkMixture(servers, ['dns', 'forward', name]),
+    ),
     ...checkAuthorities(config.dns.upstreamCa),
+  ];
+}
+
+/** Who writes encrypted servers may not expect that a plain one beside them is ever asked. */
+function checkMixture(servers: readonly ('system' | AnyUpstream)[], path: KeyPath): Finding[] {
+  const encrypted = servers.filter((one) => one !== 'system' && 'kind' in one);
+  if (encrypted.length === 0 || encrypted.length === servers.length) return [];
+  return [
+    {
+      ...wrong(
+        path,
+        'encrypted and plain servers together: the plain ones are asked in plain text when the encrypted do not answer',
+        'leave the plain ones out, or keep them if an answer matters more',
+      ),
+      level: 'warning',
+    },
   ];
 }
 

@@ -1,4 +1,4 @@
-// Reads a hosts file as local records: bounded, every wrong line told, the machine's own lines left out. Lists of sites to
+// Reads a hosts file as local records: bounded, wrong lines skipped and told, the machine's own lines left out. Lists of sites to
 // block have the same format and are another matter: they belong under `blocklists`.
 
 import { readFileSync, statSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { explainIo } from './sources.ts';
 import { quote } from './values.ts';
 
 const LARGEST = 2_000_000;
-const MOST_TOLD = 10;
+const MOST_TOLD = 5;
 /** What such a line says is true on one machine only, or is a block. */
 const NOT_SERVED = compileNetworks([
   '0.0.0.0/8',
@@ -24,14 +24,18 @@ const NOT_SERVED = compileNetworks([
 
 export type HostsFile = {
   readonly records: readonly LocalRecord[];
-  readonly problems: readonly { readonly problem: string; readonly advice: string }[];
+  /** why none of it is used, or null */
+  readonly refused: { readonly problem: string; readonly advice: string } | null;
+  /** what was left out, the first of it as `file:line: problem` */
+  readonly skipped: { readonly count: number; readonly first: readonly string[] };
 };
 
-/** Never throws; a file that cannot be read is a problem like any other. */
+/** Never throws; a file that cannot be read is refused. */
 export function readHostsFile(path: string): HostsFile {
   const refuse = (problem: string, advice: string): HostsFile => ({
     records: [],
-    problems: [{ problem, advice }],
+    refused: { problem, advice },
+    skipped: { count: 0, first: [] },
   });
   let text: string;
   try {
@@ -53,26 +57,28 @@ export function readHostsFile(path: string): HostsFile {
 function parseHosts(path: string, text: string): HostsFile {
   const records: LocalRecord[] = [];
   const seen = new Set<string>();
-  const problems: { problem: string; advice: string }[] = [];
+  const first: string[] = [];
+  let count = 0;
   const lines = text.replace(/^\ufeff/, '').split(/\r\n|\r|\n/);
   for (const [at, line] of lines.entries()) {
-    if (problems.length === MOST_TOLD) break;
-    const tell = (problem: string, advice: string): void =>
-      void problems.push({ problem: `${path} line ${at + 1}: ${problem}`, advice });
-    const [first, ...names] = line.replace(/#.*$/, '').trim().split(/\s+/);
-    if (first === undefined || first === '') continue;
-    const address = parseAddress(first);
+    const skip = (problem: string): void => {
+      count++;
+      if (first.length < MOST_TOLD) first.push(`${path}:${at + 1}: ${problem}`);
+    };
+    const [written, ...names] = line.replace(/#.*$/, '').trim().split(/\s+/);
+    if (written === undefined || written === '') continue;
+    const address = parseAddress(written);
     if (address === null) {
-      tell(`${quote(first)} is not an address`, 'write an address, then its names');
+      skip(`${quote(written)} is not an address`);
       continue;
     }
-    if (matchesNetworks(first, NOT_SERVED)) continue;
-    if (names.length === 0) tell('there is no name after the address', 'write an address, then its names');
-    for (const written of names) {
+    if (matchesNetworks(written, NOT_SERVED)) continue;
+    if (names.length === 0) skip('there is no name after the address');
+    for (const one of names) {
       const type = address.family === 4 ? 'A' : 'AAAA';
-      const name = parseRecordName(written, type, domainToASCII);
+      const name = parseRecordName(one, type, domainToASCII);
       if (!name.ok) {
-        tell(name.problem, name.advice);
+        skip(name.problem);
         continue;
       }
       const record: LocalRecord = { name: name.value, type, value: formatAddress(address), ttl: DEFAULT_TTL };
@@ -82,9 +88,12 @@ function parseHosts(path: string, text: string): HostsFile {
       records.push(record);
     }
     if (records.length > MAX_RECORDS) {
-      tell(`there are more than ${MAX_RECORDS} names`, 'put lists of sites to block under blocklists');
-      return { records: [], problems };
+      const refused = {
+        problem: `${path} has more than ${MAX_RECORDS} names`,
+        advice: 'put lists of sites to block under blocklists',
+      };
+      return { records: [], refused, skipped: { count, first } };
     }
   }
-  return { records, problems };
+  return { records, refused: null, skipped: { count, first } };
 }

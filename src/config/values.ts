@@ -142,6 +142,20 @@ export function parseName(text: string): Parsed<string> {
   );
 }
 
+/** A name whose DNS servers are known. For a network it is told what its reverse names are below. */
+export function parseZoneName(text: string): Parsed<string> {
+  const parsed = parseName(text);
+  const network = parsed.ok ? null : readNetwork(text);
+  if (parsed.ok || network === null) return parsed;
+  const bytes = /^(\d+)\.(\d+)\.(\d+)\.\d+\/(?:8|16|24)$/.exec(text);
+  const labels = bytes?.slice(1, 1 + Number(text.slice(text.indexOf('/') + 1)) / 8).reverse();
+  const zone =
+    labels === undefined
+      ? 'the name that the names of its addresses are below, such as 10.in-addr.arpa'
+      : `${labels.join('.')}.in-addr.arpa`;
+  return bad(`${quote(text)} is a network, not a name`, `write ${zone}`);
+}
+
 /** A host name or a network: what `allow_private` holds. */
 export function parseNameOrNetwork(text: string): Parsed<string> {
   const numeric = /^[\d.]+(\/|$)/.test(text) || (text.includes(':') && !text.includes('://'));

@@ -102,6 +102,9 @@ describe('records in gateway.yaml', () => {
     C.example: 10.0.0.1`);
     expect(found.join('\n')).toContain('a.example leads back to itself');
     expect(found.join('\n')).toContain('9:16 dns.records.C.example: c.example has this A record already');
+    expect(mistakes('  records:\n    c.example: 10.0.0.1\n    C.example: 10.0.0.2').join('\n')).toContain(
+      '7:5 dns.records.C.example: is the same name as c.example, write what it has under c.example',
+    );
   });
 });
 
@@ -125,7 +128,7 @@ describe('zones', () => {
       '[known.example]\n  forward: { known.example: [10.0.0.2] }',
       'known.example is forwarded to other servers too',
     ],
-    ['["10.0.0.0/8"]', 'is not a host name'],
+    ['["10.0.0.0/8"]', '"10.0.0.0/8" is a network, not a name, write 10.in-addr.arpa'],
   ])('%s is refused', (zones, message) => {
     expect(mistakes(`  authoritative: ${zones}`).join('\n')).toContain(message);
   });
@@ -161,14 +164,26 @@ fd00::2 nas
   });
 
   it.each([
-    ['10.0.0.900 nas\n', 'hosts line 1: "10.0.0.900" is not an address'],
-    ['\n10.0.0.9\n', 'hosts line 2: there is no name after the address'],
-    ['10.0.0.9 na/s\nx\n', 'hosts line 1: "na/s" is not a host name (and 1 more such lines)'],
-    ['10.0.0.9 nas\n10.0.0.x nas\ny\n', 'hosts line 2: "10.0.0.x" is not an address (and 1 more such lines)'],
-    [undefined, 'there is no file hosts'],
-  ])('is refused when it is wrong: %j', (text, message) => {
-    expect(mistakes('  hosts_file: hosts', text)).toEqual([
-      expect.stringContaining(`5:15 dns.hosts_file: ${message}`),
+    [
+      '10.0.0.900 nas\n',
+      'left out hosts:1: "10.0.0.900" is not an address, write an address, then its names',
+    ],
+    ['\n10.0.0.9\n', 'left out hosts:2: there is no name after the address'],
+    ['10.0.0.9 na/s ok\nx\n', 'left out hosts:1: "na/s" is not a host name; hosts:2: "x" is not an address'],
+    ['x\n'.repeat(7), 'hosts:5: "x" is not an address; and 2 more'],
+  ])('is used without the lines that are wrong, and they are told: %j', (text, message) => {
+    const loaded = load('  hosts_file: hosts', `${text}10.0.0.2 nas.inside.example\n`);
+    if (!loaded.ok) throw new Error(messages(loaded).join('\n'));
+    expect(messages(loaded)).toEqual([expect.stringContaining('5:15 dns.hosts_file: left out hosts:')]);
+    expect(messages(loaded)[0]).toContain(message);
+    expect(loaded.config.dns.local.records.map(({ name }) => name)).toContain('nas.inside.example');
+  });
+
+  it('is refused when it is not there', () => {
+    const loaded = load('  hosts_file: hosts');
+    expect(loaded.ok).toBe(false);
+    expect(messages(loaded)).toEqual([
+      expect.stringContaining('5:15 dns.hosts_file: there is no file hosts'),
     ]);
   });
 

@@ -120,6 +120,14 @@ describe('tls and encrypted listeners', () => {
   });
 });
 
+describe('the name in the certificate', () => {
+  it.each(['other.test', 'id.dns.test'])('%s is none of it', (host) => {
+    const { loaded, told } = load({ listen: both, tls: { ...tls, host } });
+    expect(loaded.ok).toBe(true);
+    expect(told).toContain(`tls.host: good.crt is not a certificate for ${host}, so clients`);
+  });
+});
+
 describe('a key that the gateway may not read', () => {
   // root reads whatever its mode is
   it.skipIf(process.getuid?.() === 0)('is told by what cures it, not by its path', () => {

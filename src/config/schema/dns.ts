@@ -2,11 +2,25 @@
 
 import { z } from 'zod';
 import { parseBootstrap, parseForwardUpstream, parseUpstreamEntry } from '../upstreams.ts';
-import { parseCacheSize, parseDuration, parseName, parseText } from '../values.ts';
+import {
+  parseCacheSize,
+  parseDuration,
+  parseName,
+  parseNetwork,
+  parseText,
+  parseZoneName,
+} from '../values.ts';
+import type { Parsed } from '../values.ts';
 import { GATEWAY_DEFAULTS as D } from './defaults.ts';
 import { networks } from './fields.ts';
 import { optional, textOf } from './keys.ts';
 import { localNames } from './local-names.ts';
+
+/** `off` is told by the schema; what is neither is advised of both. */
+const parseStale = (text: string): Parsed<number> => {
+  const parsed = parseDuration(text);
+  return parsed.ok ? parsed : { ...parsed, advice: `${parsed.advice}, or off` };
+};
 
 export const dns = z.strictObject({
   upstreams: optional(z.array(textOf(parseUpstreamEntry)).min(1), {
@@ -14,7 +28,7 @@ export const dns = z.strictObject({
     write: 'write a list such as [system] or ["9.9.9.9", "149.112.112.112"]',
     fallback: D.upstreams,
   }),
-  forward: optional(z.record(textOf(parseName), z.array(textOf(parseForwardUpstream)).min(1)), {
+  forward: optional(z.record(textOf(parseZoneName), z.array(textOf(parseForwardUpstream)).min(1)), {
     says: 'Names with DNS servers of their own: each name, and all below it, goes to the servers written beside it. Such names may have private addresses.',
     write: 'write names with lists of servers, for example { inside.example: ["10.0.0.2"] }',
     fallback: D.forward,
@@ -38,7 +52,11 @@ export const dns = z.strictObject({
     write: 'write one of: auto, batched, dgram',
     fallback: D.udp,
   }),
-  serve: networks('The networks that may ask. Others are refused.', D.serve),
+  serve: optional(z.array(textOf(parseNetwork)).min(1), {
+    says: 'The networks that may ask. Others are refused.',
+    write: 'write a list of addresses or networks, for example ["10.0.0.0/8"]; with none nobody could ask',
+    fallback: D.serve,
+  }),
   rate_limit: optional(
     z.strictObject({
       qps: optional(z.int().min(1).max(1_000_000), {
@@ -67,7 +85,7 @@ export const dns = z.strictObject({
         write: 'write a whole number of seconds from 1 to 604800',
         fallback: D.maxTtl,
       }),
-      stale: optional(z.union([z.literal('off'), textOf(parseDuration)]), {
+      stale: optional(z.union([z.literal('off'), textOf(parseStale)]), {
         says: 'For how long after its TTL an answer may still be given while no upstream answers; `off` for never.',
         write: 'write a length of time such as 1d, or off',
         fallback: D.stale,

@@ -4,7 +4,7 @@ import { domainToASCII } from 'node:url';
 import { z } from 'zod';
 import { MAX_TTL, parseRecordName, parseRecordValue } from '../../resolver/local-record.ts';
 import type { RecordType } from '../../resolver/local-record.ts';
-import { parseName, parseText, type Parsed } from '../values.ts';
+import { parseText, parseZoneName, type Parsed } from '../values.ts';
 import { GATEWAY_DEFAULTS as D } from './defaults.ts';
 import { optional, textOf } from './keys.ts';
 
@@ -58,7 +58,7 @@ export const localNames = {
     says: 'A file in hosts format with more names of the school: an address and its names on each line. Read at start and on reload; `records` and this file, in that order, win over records added by the API. Lines of loopback, 0.0.0.0 and multicast addresses are left out.',
     write: 'write a path, for example hosts',
   }),
-  authoritative: optional(z.array(textOf(parseName)), {
+  authoritative: optional(z.array(textOf(parseZoneName)), {
     says: 'Names that are nowhere but here: below them nothing is asked of other servers, and what has no record does not exist.',
     write: 'write a list of names, for example [inside.example]',
     fallback: D.authoritative,
