@@ -14,6 +14,9 @@ const ANSWERED = [...BLOCKED, 'allowed', 'rewritten', 'any', 'local', 'special',
 const TURNED_AWAY = ['unserved', 'limited', 'dropped', 'refused', 'crowded', 'silent', 'malformed'] as const;
 const QUERIES = ['queries_udp', 'queries_tcp', 'queries_dot', 'queries_doh'] as const;
 
+/** Failures that may be chance. */
+const FEW = 3;
+
 const rounded = (value: number): number => Math.round(value * 1000) / 1000;
 
 const share = (part: number, all: number): number | null => (all === 0 ? null : rounded(part / all));
@@ -90,11 +93,15 @@ export function createFigures(deps: {
     }
     return [...byKey].map(([key, seen]) => {
       const { name, kind, domain } = seen[0]!.state;
-      const downIn = seen.filter(({ state }) => !state.up).map(({ thread }) => thread);
+      // One lost question of a thread that asks little says nothing against a server that answers the others.
+      const answers = seen.some(({ state }) => state.up && state.answers > 0);
+      const isDown = ({ up, answers: had, failures }: UpstreamReport): boolean =>
+        !up && !(answers && had === 0 && failures < FEW);
+      const downIn = seen.filter(({ state }) => isDown(state)).map(({ thread }) => thread);
       const latency = minute.latency(key) ?? [];
       // Of the threads that find it down, when there are any: another's trouble may be long over.
       const troubles = seen.flatMap(({ state }) =>
-        (downIn.length === 0 || !state.up) && state.trouble !== null ? [state.trouble] : [],
+        (downIn.length === 0 || isDown(state)) && state.trouble !== null ? [state.trouble] : [],
       );
       const total = (of: 'queries' | 'failures' | 'spoofed'): number =>
         seen.reduce((all, { state }) => all + state[of], 0);

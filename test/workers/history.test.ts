@@ -191,6 +191,27 @@ describe('the figures', () => {
     });
   });
 
+  it.each([
+    ['one lost question against one that is answered elsewhere', 1, 9, []],
+    ['three lost ones', 3, 9, ['dns-1']],
+    ['one lost question, answered nowhere', 1, 0, ['dns-1']],
+  ])('an upstream is down by %s', (_what, failures, answers, downIn) => {
+    const { history } = rig();
+    const of = (up: boolean, more: Partial<UpstreamReport>): ThreadReport =>
+      report({}, [{ name: 'a', domain: '.', kind: 'udp', up, queries: 1, spoofed: 0, latency: [], ...more }]);
+    const old = { reason: 'refused', at: 1 };
+    const trouble = { reason: 'no answer in 600 ms', at: 2 };
+    const reports = [
+      { thread: 'dns-0', report: of(true, { answers, failures: 1, trouble: { ...old, at: 3 } }) },
+      { thread: 'dns-1', report: of(false, { answers: 0, failures, trouble }) },
+    ];
+    const pool = { reports: () => reports, health: () => [] };
+    const limited = { clients: 0, queries: 0, top: [] };
+    const [one] = createFigures({ pool, history, limited: { state: () => limited } })().upstreams;
+    const up = downIn.length === 0;
+    expect(one).toMatchObject({ up, downIn, trouble: up ? { ...old, at: 3 } : trouble });
+  });
+
   it('are nought before anything was heard', () => {
     const { history } = rig();
     const pool = { reports: () => [], health: () => [{ thread: 'dns-0', alive: true, restarts: 0 }] };
