@@ -96,8 +96,9 @@ function isBelow(host: string, names: Readonly<Record<string, unknown>>): boolea
 }
 
 function sourceOf(host: string, { records, ownNames }: DnsInForce): string {
-  const gateways =
-    ownNames.some(({ name }) => name === host) && !records.records.some(({ name }) => name === host);
+  const holds = ({ name }: LocalRecord): boolean =>
+    name === host || (name.startsWith('*.') && host.endsWith(name.slice(1)));
+  const gateways = ownNames.some(holds) && !records.records.some(holds);
   return gateways ? 'its own name (tls.host, web.public)' : 'dns.records';
 }
 
