@@ -8,9 +8,6 @@ const NOT_OF_THE_NAME: ReadonlySet<Reason> = new Set([
   'identity-required',
   'suspended',
   'unrated',
-  'no-index',
-  'no-policy',
-  'internal-error',
 ]);
 
 /**
