@@ -8,6 +8,7 @@ import type { DnsServer, DnsServerOptions } from './types.ts';
 import { plainAddress } from './plain-address.ts';
 import { DATAGRAM_ROOM } from './types.ts';
 
+const BLOCK = 64 * 1024;
 const SOCKET_BUFFER = 4 << 20;
 /** Answers that wait in the process because the system's buffer is full; beyond them, they are dropped. */
 const MAX_WAITING = 1024;
@@ -32,6 +33,9 @@ export async function openDnsUdpDgram(options: DnsServerOptions): Promise<DnsSer
   const counts = { received: 0, sent: 0, unanswerable: 0, cut: 0, dropped: 0, errors: 0 };
   let told = 0;
   let open = true;
+  // Answers one behind another, each left alone once written, as the system may take it later; a new block when one is full.
+  let block = Buffer.allocUnsafeSlow(BLOCK);
+  let at = 0;
 
   socket.on('message', (packet, sender) => {
     counts.received++;
@@ -47,13 +51,19 @@ export async function openDnsUdpDgram(options: DnsServerOptions): Promise<DnsSer
     }
     const { port, address: host } = sender;
     const later = () => (answer: Uint8Array) => send(new Uint8Array(answer), port, host);
-    // A buffer for each answer: the system takes it after this turn.
-    const out = Buffer.allocUnsafe(DATAGRAM_ROOM);
+    if (at + DATAGRAM_ROOM > block.length) {
+      block = Buffer.allocUnsafeSlow(BLOCK);
+      at = 0;
+    }
+    const out = block.subarray(at, at + DATAGRAM_ROOM);
     try {
       const asker = handler.asker(plainAddress(host));
       const size = handler.handle(packet, packet.length, asker, 'udp', out, later);
       if (size > DATAGRAM_ROOM) counts.errors++;
-      else if (size > 0) send(out.subarray(0, size), port, host);
+      else if (size > 0) {
+        at += size;
+        send(out.subarray(0, size), port, host);
+      }
     } catch (error) {
       fault(error as Error);
     }
