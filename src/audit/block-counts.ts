@@ -2,27 +2,14 @@
 // above that the same ones are counted in the event that still waits in the ring, which outlives the thread. Nothing is
 // ever kept here that would be lost with it.
 
-import type { Client, Decision, Verdict } from '../policy/types.ts';
+import type { Decision, DnsNote } from '../policy/types.ts';
 import { MANY, type Draft } from './visit-counts.ts';
 
 /** What the counting of one client goes by; `no` is never 0 and never given to another. */
 export type Blocked = { readonly no: number; second: number; seen: number; flooding: boolean };
 
 export type BlockCounts = {
-  note(
-    who: Blocked,
-    what: number,
-    lo: number,
-    hi: number,
-    client: Client,
-    verdict: Verdict,
-    type: number,
-    at: number,
-    bytesIn: number,
-    bytesOut: number,
-    durationMs: number,
-    host: () => string,
-  ): void;
+  note(who: Blocked, what: number, ...noted: Parameters<DnsNote>): void;
 };
 
 export type BlockCountsDeps = {

@@ -1,7 +1,7 @@
 // Allowed visits of a DNS thread, counted in memory: a visit is told when it is first seen in its minute, and what comes
 // after is told as a number every few seconds. Bounded, exact, and without an object for a visit that was seen before.
 
-import type { Client, Decision, Verdict } from '../policy/types.ts';
+import type { Client, Decision, DnsNote, Verdict } from '../policy/types.ts';
 
 /** A decision that is filled in again for each event. */
 export type Draft = { -readonly [K in keyof Decision]: Decision[K] };
@@ -16,20 +16,7 @@ export type Visitor = {
 };
 
 export type VisitCounts = {
-  note(
-    who: Visitor,
-    what: number,
-    lo: number,
-    hi: number,
-    client: Client,
-    verdict: Verdict,
-    type: number,
-    at: number,
-    bytesIn: number,
-    bytesOut: number,
-    durationMs: number,
-    host: () => string,
-  ): void;
+  note(who: Visitor, what: number, ...noted: Parameters<DnsNote>): void;
   /** Tells what was counted in the next `share` of the table (1: all of it). false: there was no room for some of it yet */
   flush(share: number): boolean;
   /** visits counted and not told */

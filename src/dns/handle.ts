@@ -2,6 +2,7 @@
 // and stored answers are written before `handle` returns, and make no object and no string. Bytes are written in
 // replies.ts and relay.ts, what an upstream sends is taken in in fetch.ts.
 
+import { yieldsToLocal } from '../policy/local-names.ts';
 import type { DnsNote, Engine, Verdict } from '../policy/types.ts';
 import type { Exchange } from '../resolver/types.ts';
 import { REWRITTEN, WITH_ANY_CLASS, WITH_CD, WITH_DO, createAnswerStore } from './answer-store.ts';
@@ -12,7 +13,6 @@ import type { Admission, KnownAsker } from './askers.ts';
 import { createCounts } from './counts.ts';
 import type { Counts } from './counts.ts';
 import { createFetcher, isUsable } from './fetch.ts';
-import { yieldsToLocal } from '../policy/local-names.ts';
 import { compileForwardTable } from './forward-table.ts';
 import { compileLocalRecords, findLocal } from './local-records.ts';
 import { createOwnVerdicts } from './policy-answers.ts';
@@ -88,6 +88,7 @@ export function createDnsHandler(deps: DnsHandlerDeps): DnsHandler {
   let forward = compileForwardTable({}, engine.seed);
   let compiled: { local: typeof local; seed: typeof engine.seed } | null = null;
   let names = compileLocalRecords({ records: [], authoritative: [], forward: [] }, engine.seed);
+
   function handle(
     packet: Uint8Array,
     length: number,

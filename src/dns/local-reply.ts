@@ -1,10 +1,10 @@
 // The answer of a local name, written out: its records, the CNAMEs between, or that it has none. Bytes only.
 
 import type { LocalName, RecordSet } from './local-records.ts';
-import { EDE_NONE, appendOpt, anyReply, truncatedReply } from './replies.ts';
+import { EDE_NONE, anyReply, appendOpt, putHead, truncatedReply } from './replies.ts';
 import type { Query } from './wire.ts';
 import { NOERROR, QUESTION, TYPE_ANY, TYPE_CNAME } from './wire.ts';
-import { ZONE_ROOM, apexReply, beginOwn, countRecord, putHead, putSoa } from './zone-answers.ts';
+import { ZONE_ROOM, apexReply, beginOwn, countRecord, putSoa } from './zone-answers.ts';
 
 /** What is not there may be remembered no longer than what is, so that a record that is added shows soon. */
 const EMPTY_TTL = 60;

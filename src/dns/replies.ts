@@ -82,7 +82,8 @@ export function negativeReply(
   ede: number,
 ): number {
   let end = beginReply(out, base, packet, query, rcode);
-  end = appendSoa(out, base, end, ttl);
+  end = putEmptySoa(out, end, QUESTION, ttl);
+  putUint16(out, base + 8, 1);
   return appendOpt(out, base, end, query, 0, ede);
 }
 
@@ -97,7 +98,7 @@ function addressReply(
   ede: number,
 ): number {
   let end = beginReply(out, base, packet, query, NOERROR);
-  end = appendHead(out, end, address.length === 4 ? TYPE_A : TYPE_AAAA, ttl, address.length);
+  end = putHead(out, end, QUESTION, address.length === 4 ? TYPE_A : TYPE_AAAA, ttl, address.length);
   out.set(address, end);
   end += address.length;
   putUint16(out, base + 6, 1);
@@ -132,7 +133,7 @@ export function anyReply(
 ): number {
   let end = beginReply(out, base, packet, query, NOERROR);
   const text = 'RFC8482';
-  end = appendHead(out, end, TYPE_HINFO, ttl, text.length + 2);
+  end = putHead(out, end, QUESTION, TYPE_HINFO, ttl, text.length + 2);
   out[end++] = text.length;
   for (let i = 0; i < text.length; i++) out[end++] = text.charCodeAt(i);
   out[end++] = 0;
@@ -195,9 +196,16 @@ export function beginReply(
   return base + query.questionEnd;
 }
 
-/** Owner (a pointer to the question), type, class, TTL and length of a record; returns where its data begins. */
-function appendHead(out: Uint8Array, at: number, type: number, ttl: number, size: number): number {
-  putUint16(out, at, 0xc000 | QUESTION);
+/** Owner (a pointer to the name at `owner`, an offset in the message), type, class, TTL and length; returns where the data begins. */
+export function putHead(
+  out: Uint8Array,
+  at: number,
+  owner: number,
+  type: number,
+  ttl: number,
+  size: number,
+): number {
+  putUint16(out, at, 0xc000 | owner);
   putUint16(out, at + 2, type);
   putUint16(out, at + 4, CLASS_IN);
   putUint32(out, at + 6, ttl);
@@ -205,9 +213,12 @@ function appendHead(out: Uint8Array, at: number, type: number, ttl: number, size
   return at + 12;
 }
 
-/** A SOA with root names: only its TTL and minimum mean anything, and both are `ttl`. */
-function appendSoa(out: Uint8Array, base: number, from: number, ttl: number): number {
-  const data = appendHead(out, from, TYPE_SOA, ttl, 22);
+/** Bytes of the SOA below. */
+export const EMPTY_SOA_SIZE = 34;
+
+/** A SOA with root names: only its TTL and minimum mean anything, and both are `ttl`. Returns the offset after it. */
+export function putEmptySoa(out: Uint8Array, at: number, owner: number, ttl: number): number {
+  const data = putHead(out, at, owner, TYPE_SOA, ttl, EMPTY_SOA_SIZE - 12);
   out[data] = 0;
   out[data + 1] = 0;
   putUint32(out, data + 2, 1); // serial
@@ -215,6 +226,5 @@ function appendSoa(out: Uint8Array, base: number, from: number, ttl: number): nu
   putUint32(out, data + 10, 600); // retry
   putUint32(out, data + 14, 86400); // expire
   putUint32(out, data + 18, ttl); // minimum
-  putUint16(out, base + 8, 1);
-  return data + 22;
+  return at + EMPTY_SOA_SIZE;
 }

@@ -1,6 +1,7 @@
 // The answer for a name that is answered as another (safe search): the question, an alias from the name to its target, and
 // the target's addresses. Bytes only; that a name is rewritten, and to what, is the policy's to say.
 
+import { EMPTY_SOA_SIZE, putEmptySoa, putHead } from './replies.ts';
 import {
   CLASS_IN,
   QUESTION,
@@ -13,7 +14,6 @@ import {
   expandName,
   lower,
   putUint16,
-  putUint32,
   skipName,
   uint16,
   uint32,
@@ -27,7 +27,8 @@ const NODATA_TTL = 60;
 const MAX_RECORDS = 256;
 const MAX_CHAIN = 16;
 const MAX_ADDRESSES = 32;
-const SOA_DATA = 22;
+/** Two root names and five numbers. */
+const LEAST_SOA_DATA = 22;
 
 /**
  * Types that lead no browser to the site and that mail servers and the like need of an apex: NS, SOA, MX, TXT, DS, RRSIG,
@@ -69,7 +70,7 @@ export function composeRewrite(
   const size = type === TYPE_A ? 4 : 16;
   const alias = questionEnd + 12;
   const room =
-    alias + targetWire.length + (addresses.length === 0 ? 12 + SOA_DATA : addresses.length * (12 + size));
+    alias + targetWire.length + (addresses.length === 0 ? EMPTY_SOA_SIZE : addresses.length * (12 + size));
   const out = new Uint8Array(room);
   out.set(question.subarray(0, questionEnd));
   putUint16(out, 2, 0x8080 | (uint16(question, 2) & 0x0110));
@@ -85,25 +86,8 @@ export function composeRewrite(
     out.set(upstreamAnswer.subarray(address, address + size), at + 12);
     at += 12 + size;
   }
-  if (addresses.length === 0) {
-    // root names for master and mailbox: only the TTL and the minimum mean anything
-    putHead(out, at, alias, TYPE_SOA, ttl, SOA_DATA);
-    putUint32(out, at + 14, 1);
-    putUint32(out, at + 18, 3600);
-    putUint32(out, at + 22, 600);
-    putUint32(out, at + 26, 86_400);
-    putUint32(out, at + 30, ttl);
-  }
+  if (addresses.length === 0) putEmptySoa(out, at, alias, ttl);
   return out;
-}
-
-/** Owner as a pointer, type, class, TTL and length of a record; its data begins twelve bytes on. */
-function putHead(out: Uint8Array, at: number, owner: number, type: number, ttl: number, size: number): void {
-  putUint16(out, at, 0xc000 | owner);
-  putUint16(out, at + 2, type);
-  putUint16(out, at + 4, CLASS_IN);
-  putUint32(out, at + 6, ttl);
-  putUint16(out, at + 10, size);
 }
 
 type Entry = {
@@ -151,7 +135,7 @@ function readTarget(message: Uint8Array, target: Uint8Array, type: number): Targ
     ttl = Math.min(ttl, entry.ttl);
   }
   if (addresses.length > 0) return { addresses, ttl };
-  const soa = authority.entries.find((e) => e.type === TYPE_SOA && e.end - e.data >= SOA_DATA);
+  const soa = authority.entries.find((e) => e.type === TYPE_SOA && e.end - e.data >= LEAST_SOA_DATA);
   const negative = soa === undefined ? NODATA_TTL : Math.min(soa.ttl, clampTtl(uint32(message, soa.end - 4)));
   return { addresses, ttl: Math.min(ttl, negative) };
 }

@@ -2,10 +2,10 @@
 // 9476, 9665), and the reverse zones of addresses that are nobody's (RFC 6303, 7535, 7793). No list or group has a say in
 // them, as nothing outside can be reached by them. Told by the last label first, on the bytes.
 
-import { EDE_NONE, appendOpt } from './replies.ts';
+import { EDE_NONE, appendOpt, putHead } from './replies.ts';
 import type { Query } from './wire.ts';
 import { NOERROR, NXDOMAIN, QUESTION, TYPE_A, TYPE_AAAA, createQuery, lastLabelIs, lower } from './wire.ts';
-import { apexReply, beginOwn, countRecord, emptyReply, putHead } from './zone-answers.ts';
+import { apexReply, beginOwn, countRecord, emptyReply } from './zone-answers.ts';
 
 type Kind = 'loopback' | 'loopback-name' | 'apex' | 'nodata' | 'nxdomain';
 

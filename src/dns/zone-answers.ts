@@ -1,9 +1,9 @@
 // Writing answers out of data that is nowhere but here: authoritative, with the SOA of the zone in negative ones (RFC 2308)
 // and for its apex. Bytes only; what is answered is decided in special-names.ts and local-records.ts.
 
-import { EDE_NONE, appendOpt, beginReply } from './replies.ts';
+import { EDE_NONE, appendOpt, beginReply, putHead } from './replies.ts';
 import type { Query } from './wire.ts';
-import { CLASS_IN, NOERROR, QUESTION, TYPE_SOA, putUint16, putUint32 } from './wire.ts';
+import { NOERROR, QUESTION, TYPE_SOA, putUint16, putUint32 } from './wire.ts';
 
 export const TYPE_NS = 2;
 
@@ -24,23 +24,6 @@ export function beginOwn(
   const at = beginReply(out, base, packet, query, rcode);
   out[base + 2] = (out[base + 2] as number) | FLAG_AA;
   return at;
-}
-
-/** Owner (a pointer to the name at `owner`, an offset in the message), type, class, TTL and length; returns where the data begins. */
-export function putHead(
-  out: Uint8Array,
-  at: number,
-  owner: number,
-  type: number,
-  ttl: number,
-  size: number,
-): number {
-  putUint16(out, at, 0xc000 | owner);
-  putUint16(out, at + 2, type);
-  putUint16(out, at + 4, CLASS_IN);
-  putUint32(out, at + 6, ttl);
-  putUint16(out, at + 10, size);
-  return at + 12;
 }
 
 /** One more record in the section whose count is at `count` of the header: 6 answers, 8 authorities. */
